@@ -1,0 +1,300 @@
+"""Kubernetes as dicts over HTTP: one call, one explicit content type, one explicit timeout.
+
+The official `kubernetes` package gives credentials, TLS and the connection pool; its typed models are not
+used (they drop fields they do not know), nor its patch methods (a list patch on a custom object goes out as
+a merge patch). Refuses to know what the objects mean. Thread-safe: urllib3's pool is.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from guard.errors import (
+    ConfigurationError,
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    TidegateError,
+    UnauthorizedError,
+    UnreachableError,
+)
+
+Object = dict[str, Any]
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+
+
+class InvalidError(TidegateError):
+    """The API server refused the object or the patch as it stands (400, 422)."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind's place in the API: `Resource("apps", "v1", "deployments")`; core has the group ""."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        tail = f"/{name}" if name else ""
+        return f"{root}{scope}/{self.plural}{tail}" + (f"/{subresource}" if subresource else "")
+
+
+PODS = Resource("", "v1", "pods")
+SERVICES = Resource("", "v1", "services")
+SECRETS = Resource("", "v1", "secrets")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+EVENTS = Resource("events.k8s.io", "v1", "events")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
+DEPLOYMENTS = Resource("apps", "v1", "deployments")
+REPLICA_SETS = Resource("apps", "v1", "replicasets")
+JOBS = Resource("batch", "v1", "jobs")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes")
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False
+)
+GUARDS = Resource("tidegate.dev", "v1alpha1", "guards")
+CHANGES = Resource("tidegate.dev", "v1alpha1", "changes")
+
+
+class KubernetesClient:
+    """The few calls that Tidegate makes. Every object is a plain dict as the server sent it."""
+
+    def __init__(
+        self, kubeconfig: str | None = None, context: str | None = None, user_agent: str = "tidegate"
+    ) -> None:
+        """Credentials from `kubeconfig`, else $KUBECONFIG or ~/.kube/config, else the pod's service account.
+
+        Raises:
+            ConfigurationError: There are none, or they do not parse.
+        """
+        from kubernetes import client, config
+
+        settings = client.Configuration()
+        try:
+            _load_credentials(config, settings, kubeconfig, context)
+        except config.ConfigException as error:
+            raise ConfigurationError(
+                f"no usable Kubernetes credentials ({error}); set KUBECONFIG, or pass --kubeconfig FILE"
+            ) from error
+        self.url = str(settings.host).rstrip("/")
+        self._api = client.ApiClient(settings)
+        self._pool = self._api.rest_client.pool_manager
+        self._user_agent = user_agent
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        return self._object("GET", resource.path(namespace, name))
+
+    def list(
+        self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Object:
+        """The whole list object: `items`, and `metadata.resourceVersion` to watch from."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        return self._object("GET", resource.path(namespace), query={k: v for k, v in query.items() if v})
+
+    def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        return self._object("POST", resource.path(namespace), body=body)
+
+    def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        """PUT; the body's metadata.resourceVersion makes it fail with ConflictError when stale."""
+        return self._object("PUT", resource.path(namespace, name, subresource), body=body)
+
+    def patch_json(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: Sequence[Mapping[str, Any]],
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        """RFC 6902. A failed `test` raises ConflictError."""
+        path = resource.path(namespace, name, subresource)
+        query = {"dryRun": "All"} if dry_run else {}
+        return self._object("PATCH", path, body=list(operations), content_type=JSON_PATCH, query=query)
+
+    def patch_merge(
+        self, resource: Resource, namespace: str | None, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        """RFC 7386: null removes a key, lists are replaced whole."""
+        path = resource.path(namespace, name, subresource)
+        return self._object("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    def delete(
+        self, resource: Resource, namespace: str | None, name: str, grace_seconds: int | None = None
+    ) -> Object:
+        query = {} if grace_seconds is None else {"gracePeriodSeconds": str(grace_seconds)}
+        return self._object("DELETE", resource.path(namespace, name), query=query)
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        resource_version: str,
+        *,
+        labels: str = "",
+        seconds: int = 300,
+        idle_seconds: float | None = None,
+    ) -> Iterator[tuple[str, Object]]:
+        """Yields (`ADDED` | `MODIFIED` | `DELETED` | `BOOKMARK`, object) until the server ends the watch.
+
+        Args:
+            seconds: Asked of the server; the iterator then ends normally.
+            idle_seconds: Read timeout; must exceed the server's bookmark period (about a minute).
+        Raises:
+            GoneError: The version is compacted: list again.
+            UnreachableError: The stream broke, or was silent for `idle_seconds`.
+        """
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        if labels:
+            query["labelSelector"] = labels
+        response = self._send(
+            "GET", resource.path(namespace), query, read_seconds=idle_seconds or seconds + 10
+        )
+        for line in self._lines(response):
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise _error(int(event["object"].get("code", 500)), event["object"], resource.path(namespace))
+            yield event["type"], event["object"]
+
+    def follow_log(
+        self, namespace: str, pod: str, container: str | None = None, since_seconds: int = 1
+    ) -> Iterator[bytes]:
+        """The pod's log, line by line without line ends, from about now until the container ends."""
+        query = {"follow": "true", "sinceSeconds": str(since_seconds)}
+        if container:
+            query["container"] = container
+        response = self._send("GET", PODS.path(namespace, pod, "log"), query, read_seconds=None)
+        yield from self._lines(response)
+
+    def _object(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        response = self._send(method, path, query or {}, body, content_type)
+        try:
+            document: Object = json.loads(response.data or b"{}")
+        except ValueError as error:
+            raise UnreachableError(
+                f"{self.url}{path} did not answer in JSON: is it a Kubernetes API?"
+            ) from error
+        return document
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any = None,
+        content_type: str = "application/json",
+        read_seconds: float | None = READ_SECONDS,
+    ) -> Any:
+        """One request; the response's body is not read yet. Raises one of guard.errors."""
+        import urllib3
+
+        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body).encode()
+        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                preload_content=False,
+                retries=False,
+            )
+            if response.status >= 400:
+                raise _error(response.status, _status_of(response.data), path)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(
+                f"the Kubernetes API at {self.url} did not answer {method} {path}: {error}"
+            ) from error
+        return response
+
+    def _lines(self, response: Any) -> Iterator[bytes]:
+        """Lines of an open response as they arrive; closes the connection when the caller stops."""
+        import urllib3
+
+        pending = b""
+        try:
+            # read1 returns what has arrived; stream() would wait to fill its buffer.
+            while chunk := response.read1():
+                *lines, pending = (pending + chunk).split(b"\n")
+                yield from lines
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"the stream from {self.url} broke: {error}") from error
+        finally:
+            response.close()
+
+
+def _load_credentials(config: Any, settings: Any, kubeconfig: str | None, context: str | None) -> None:
+    if kubeconfig is None and context is None:
+        try:
+            config.load_config(client_configuration=settings)
+        except TypeError:  # neither a file nor a service account: the library trips over its own None
+            raise config.ConfigException("no kubeconfig and not in a cluster") from None
+        return
+    config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
+
+
+def _status_of(data: bytes) -> Object:
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return {"message": data[:200].decode(errors="replace")}
+    return document if isinstance(document, dict) else {}
+
+
+def _error(code: int, status: Mapping[str, Any], path: str) -> TidegateError:
+    """The one error of ours that an HTTP status stands for."""
+    message = f"{path}: {status.get('message') or status.get('reason') or 'no message'} ({code})"
+    if code in (401, 403):
+        return UnauthorizedError(message)
+    if code == 404:
+        return NotFoundError(message)
+    if code == 409:
+        return ConflictError(message)
+    if code == 410:
+        return GoneError(message)
+    if code == 422 and _failed_test(status):
+        return ConflictError(message)
+    if code in (400, 422):
+        return InvalidError(message)
+    return UnreachableError(message)
+
+
+def _failed_test(status: Mapping[str, Any]) -> bool:
+    # The API server answers a failed `test` with 422 and no cause but this text (evanphx/json-patch).
+    return (
+        "testing path" in str(status.get("message", "")).lower()
+        or "test failed" in str(status.get("message", "")).lower()
+    )
