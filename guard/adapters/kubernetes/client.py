@@ -82,7 +82,7 @@ class KubernetesClient:
         """
         from kubernetes import client, config
 
-        settings = client.Configuration()
+        settings: Any = client.Configuration()
         try:
             _load_credentials(config, settings, kubeconfig, context)
         except config.ConfigException as error:
@@ -90,8 +90,8 @@ class KubernetesClient:
                 f"no usable Kubernetes credentials ({error}); set KUBECONFIG, or pass --kubeconfig FILE"
             ) from error
         self.url = str(settings.host).rstrip("/")
-        self._api = client.ApiClient(settings)
-        self._pool = self._api.rest_client.pool_manager
+        self._settings = settings
+        self._pool = client.ApiClient(settings).rest_client.pool_manager
         self._user_agent = user_agent
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
@@ -216,7 +216,8 @@ class KubernetesClient:
         import urllib3
 
         headers = {"Accept": "application/json", "User-Agent": self._user_agent}
-        self._api.update_params_for_auth(headers, [], ["BearerToken"])
+        for setting in self._settings.auth_settings().values():  # refreshes an expired token by its hook
+            headers[setting["key"]] = setting["value"]
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
