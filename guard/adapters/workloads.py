@@ -1,0 +1,122 @@
+"""Deployments and their pods, as the guard needs them: templates, readiness, addresses, restarts.
+
+Refuses to know what a canary is. Pods are found by the Deployment's own selector; addresses are taken from
+the Service's EndpointSlices, so that what is judged is what the gateway would send to.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient, Object
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One pod of an arm."""
+
+    name: str
+    address: str | None
+    ready: bool
+    restarts: int
+    oom_kills: int
+    ready_at: str | None
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether `matchLabels` of a selector hold for an object's labels."""
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+
+
+def replicas(deployment: Object, pods: Iterable[Object]) -> list[Replica]:
+    """The Deployment's pods that are not being deleted, by name."""
+    selector = deployment["spec"]["selector"]
+    mine = [
+        pod
+        for pod in pods
+        if selects(selector, pod["metadata"].get("labels") or {})
+        and not pod["metadata"].get("deletionTimestamp")
+        and pod["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+    ]
+    return sorted((_replica(pod) for pod in mine), key=lambda replica: replica.name)
+
+
+def endpoint_addresses(service: str, namespace: str, slices: Iterable[Object]) -> list[str]:
+    """Addresses of a Service's endpoints that take new requests, in order."""
+    found = set()
+    for part in slices:
+        metadata = part["metadata"]
+        owner = (metadata.get("labels") or {}).get("kubernetes.io/service-name")
+        if metadata["namespace"] != namespace or owner != service:
+            continue
+        for endpoint in part.get("endpoints") or []:
+            if (endpoint.get("conditions") or {}).get("ready") is not False:
+                found.update(endpoint["addresses"])
+    return sorted(found)
+
+
+def rolled_out(deployment: Object) -> bool:
+    """All wanted replicas run the current template and are available, and the controller has seen it."""
+    wanted = deployment["spec"].get("replicas", 1)
+    status = deployment.get("status") or {}
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 1):
+        return False
+    return bool(
+        status.get("updatedReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= wanted
+        and status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    )
+
+
+def template_for(template: Mapping[str, Any], own: Mapping[str, Any]) -> Object:
+    """`template` with the labels of `own`: what makes a pod belong to its workload stays its own."""
+    result: Object = copy.deepcopy(dict(template))
+    labels = copy.deepcopy((own.get("metadata") or {}).get("labels") or {})
+    result["metadata"] = {**(result.get("metadata") or {}), "labels": labels}
+    return result
+
+
+def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two pod templates run the same thing: everything but their labels is equal."""
+    return template_for(one, {}) == template_for(other, {})
+
+
+def replace_template(client: KubernetesClient, deployment: Object, template: Mapping[str, Any]) -> Object:
+    """Sets the pod template, if the Deployment's is still the one that was read.
+
+    Raises:
+        ConflictError: It was changed meanwhile.
+    """
+    metadata = deployment["metadata"]
+    operations = [
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+        {"op": "test", "path": "/spec/template", "value": deployment["spec"]["template"]},
+        {"op": "replace", "path": "/spec/template", "value": template},
+    ]
+    return client.patch_json(DEPLOYMENTS, metadata["namespace"], metadata["name"], operations)
+
+
+def scale(client: KubernetesClient, deployment: Object, count: int) -> Object:
+    metadata = deployment["metadata"]
+    body = {"spec": {"replicas": count}}
+    return client.patch_merge(DEPLOYMENTS, metadata["namespace"], metadata["name"], body, subresource="scale")
+
+
+def _replica(pod: Object) -> Replica:
+    status = pod.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    ready: Mapping[str, str] = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), {})
+    return Replica(
+        name=pod["metadata"]["name"],
+        address=status.get("podIP"),
+        ready=ready.get("status") == "True",
+        restarts=sum(c.get("restartCount", 0) for c in containers),
+        oom_kills=sum(1 for c in containers if _oom_killed(c)),
+        ready_at=ready.get("lastTransitionTime") if ready.get("status") == "True" else None,
+    )
+
+
+def _oom_killed(container: Mapping[str, Any]) -> bool:
+    states = (container.get("state") or {}, container.get("lastState") or {})
+    return any((state.get("terminated") or {}).get("reason") == "OOMKilled" for state in states)

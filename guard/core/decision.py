@@ -1,0 +1,285 @@
+"""What to do next with one Change: a pure function from the situation to one action.
+
+Owns the order of the questions (the rollback check comes first, on every tick, before anything that can
+return early), steps, holds and deadlines. Refuses to know how a verdict was reached or how an action is
+carried out: only the daemon performs it.
+"""
+
+from dataclasses import dataclass
+
+from guard.core.change import Intent, Phase
+from guard.core.check import Check
+from guard.core.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan."""
+
+    weight_percent: int
+    hold_seconds: float
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the plan allows; durations in seconds."""
+
+    enforce: bool
+    steps: tuple[Step, ...]
+    roll_back_when_inconclusive: bool
+    provisioning_deadline_seconds: float
+    step_deadline_seconds: float
+    change_deadline_seconds: float
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that deciding needs, at one moment.
+
+    Attributes:
+        now: Unix seconds, like every `..._at` here.
+        step: Index of the current step; -1 before the first.
+        stage_started_at: When the current phase, or the current step, began.
+        weight_percent: The canary's share on the route, as read.
+        verdict: What rule and suites say together; None while nothing can be said yet.
+        deciding: The check behind a FAIL.
+        suites_done: No suite of this stage is running or still to run.
+        canary_ready: The canary's pods that the plan asks for are ready and endpoints.
+        refusal: Why this Change may not start; None when it may.
+        quiet: No new user request has reached the arm that lost its traffic for a quiet period.
+        stable_ready: The stable runs the template it should, rolled out and warm.
+        canary_scaled_down: The canary Deployment is at 0 replicas.
+    """
+
+    now: float
+    phase: Phase
+    step: int
+    opened_at: float
+    stage_started_at: float
+    weight_percent: int
+    verdict: Verdict | None
+    deciding: Check | None = None
+    suites_done: bool = False
+    canary_ready: bool = False
+    refusal: tuple[str, str] | None = None
+    intent: Intent | None = None
+    quiet: bool = False
+    stable_ready: bool = False
+    canary_scaled_down: bool = False
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do now; `reason` and `message` go into the Change's condition."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StartTesting:
+    """Claim the route for this Change, and run the suites before traffic."""
+
+
+@dataclass(frozen=True)
+class EnterStep:
+    step: int
+    weight_percent: int
+
+
+@dataclass(frozen=True)
+class BeginPromotion:
+    """Write Promoting on the route, then copy the canary's template to the stable."""
+
+
+@dataclass(frozen=True)
+class ReturnWeight:
+    """The stable runs the new template: give it the traffic back, Promoted."""
+
+
+@dataclass(frozen=True)
+class ScaleDownCanary:
+    """Traffic has left the canary after promotion."""
+
+
+@dataclass(frozen=True)
+class FinishPromotion:
+    """Everything about the promotion is done."""
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """Move the traffic to the stable. `abandoned`: nobody's fault, not counted as FAIL."""
+
+    reason: str
+    message: str
+    check: Check | None = None
+    abandoned: bool = False
+
+
+@dataclass(frozen=True)
+class FinishRollback:
+    """No new request reaches the canary, and the suites after rollback have run."""
+
+
+@dataclass(frozen=True)
+class FinishObserved:
+    """Advise: the weight that others move has come to rest."""
+
+
+Action = (
+    Wait | Refuse | StartTesting | EnterStep | BeginPromotion | ReturnWeight | ScaleDownCanary
+    | FinishPromotion | RollBack | FinishRollback | FinishObserved
+)  # fmt: skip
+
+
+def decide(situation: Situation, policy: Policy) -> Action:
+    """The next action, with `enforcement: Enforce`."""
+    if situation.phase is Phase.ROLLING_BACK:
+        return _rolling_back(situation)
+    return (
+        _rollback_check(situation) or _deadline_of_change(situation, policy) or _progress(situation, policy)
+    )
+
+
+def advise(situation: Situation, policy: Policy) -> Action:
+    """The next action, with `enforcement: Advise`: follow the weight that others set, touch nothing.
+
+    Ends when the weight is back at 0 after having been above it, or has been at 100 for the last hold.
+    """
+    if situation.phase is Phase.PENDING:
+        return _pending(situation, policy)
+    if situation.phase is Phase.PROGRESSING and situation.weight_percent == 0:
+        return FinishObserved()
+    due = situation.stage_started_at + policy.steps[-1].hold_seconds
+    if situation.phase is Phase.PROGRESSING and situation.weight_percent >= 100 and situation.now >= due:
+        return FinishObserved()
+    seen = step_at(situation.weight_percent, policy.steps)
+    if situation.weight_percent > 0 and seen != situation.step:
+        return EnterStep(seen, situation.weight_percent)
+    if situation.now >= situation.opened_at + policy.change_deadline_seconds:
+        return FinishObserved()
+    return Wait("Observing", f"the route gives the canary {situation.weight_percent} %; others move it")
+
+
+def step_at(weight_percent: int, steps: tuple[Step, ...]) -> int:
+    """The step that a weight moved by others belongs to: the last one that it has reached, at least 0."""
+    reached = [i for i, step in enumerate(steps) if step.weight_percent <= weight_percent]
+    return reached[-1] if reached else 0
+
+
+def _rollback_check(situation: Situation) -> Action | None:
+    if situation.phase is Phase.PENDING:
+        return None
+    if situation.intent is Intent.ROLL_BACK:
+        return RollBack("RequestedByOperator", "spec.action is RollBack")
+    if situation.verdict is Verdict.FAIL:
+        check = situation.deciding
+        reason = check.reason if check else "the combined verdict is FAIL"
+        return RollBack("ObjectiveFailed", reason, check)
+    return None
+
+
+def _deadline_of_change(situation: Situation, policy: Policy) -> Action | None:
+    if situation.intent is Intent.CLOSE:
+        return _abandon(situation, "Closed", "closed by an operator")
+    if situation.now < situation.opened_at + policy.change_deadline_seconds:
+        return None
+    if situation.phase is Phase.PROMOTING:
+        return None  # the stable is already being replaced: forward is the shorter way
+    return _abandon(situation, "DeadlineExceeded", "deadlines.change has passed")
+
+
+def _abandon(situation: Situation, reason: str, message: str) -> Action:
+    return RollBack(reason, message, abandoned=True)
+
+
+def _progress(situation: Situation, policy: Policy) -> Action:
+    if situation.phase is Phase.PENDING:
+        return _pending(situation, policy)
+    if situation.phase is Phase.PROMOTING:
+        return _promoting(situation)
+    if situation.intent is Intent.HOLD:
+        return Wait("HeldByOperator", "spec.action is Hold; Resume goes on")
+    if situation.phase is Phase.TESTING:
+        return _testing(situation, policy)
+    return _progressing(situation, policy)
+
+
+def _pending(situation: Situation, policy: Policy) -> Action:
+    if situation.refusal:
+        return Refuse(*situation.refusal)
+    if situation.canary_ready:
+        return StartTesting()
+    if situation.now >= situation.opened_at + policy.provisioning_deadline_seconds:
+        return _abandon(situation, "ProvisioningDeadlineExceeded", "the canary did not become ready in time")
+    return Wait("WaitingForCanary", "waiting for the canary's replicas to be ready endpoints")
+
+
+def _testing(situation: Situation, policy: Policy) -> Action:
+    if not situation.suites_done:
+        return Wait("TestingBeforeTraffic", "suites before traffic are running; the weight is 0")
+    if situation.verdict is Verdict.PASS or situation.intent is Intent.PROMOTE:
+        return EnterStep(0, policy.steps[0].weight_percent)
+    return _undecided(situation, policy)
+
+
+def _progressing(situation: Situation, policy: Policy) -> Action:
+    step = policy.steps[situation.step]
+    left = situation.stage_started_at + step.hold_seconds - situation.now
+    forced = situation.intent is Intent.PROMOTE
+    if not forced and (left > 0 or not situation.suites_done):
+        what = f"{left:.0f} s left" if left > 0 else "suites are running"
+        return Wait("Analysing", f"step {situation.step + 1} at {step.weight_percent} %, {what}")
+    if not forced and situation.verdict is not Verdict.PASS:
+        return _undecided(situation, policy)
+    if situation.step + 1 < len(policy.steps):
+        following = situation.step + 1
+        return EnterStep(following, policy.steps[following].weight_percent)
+    return BeginPromotion()
+
+
+def _undecided(situation: Situation, policy: Policy) -> Action:
+    """Not PASS at a stage's end: hold. The step's deadline decides INCONCLUSIVE and NO_DATA, not ERROR."""
+    verdict = situation.verdict or Verdict.NO_DATA
+    late = situation.now >= situation.stage_started_at + policy.step_deadline_seconds
+    if late and policy.roll_back_when_inconclusive and verdict is not Verdict.ERROR:
+        return RollBack(
+            "InconclusiveAtDeadline", f"{verdict} at deadlines.step, and onInconclusive is Rollback"
+        )
+    return Wait(_HELD[verdict], f"held: the verdict of this stage is {verdict}")
+
+
+_HELD = {
+    Verdict.ERROR: "HeldOnError",
+    Verdict.NO_DATA: "HeldOnNoData",
+    Verdict.INCONCLUSIVE: "HeldInconclusive",
+    Verdict.PASS: "Held",
+    Verdict.FAIL: "Held",
+}
+
+
+def _promoting(situation: Situation) -> Action:
+    if situation.weight_percent > 0:
+        if situation.stable_ready:
+            return ReturnWeight()
+        return Wait("CopyingToStable", "the stable is rolling out the canary's template")
+    if not situation.quiet:
+        return Wait("Draining", "the canary's last streams are ending")
+    return FinishPromotion() if situation.canary_scaled_down else ScaleDownCanary()
+
+
+def _rolling_back(situation: Situation) -> Action:
+    if situation.weight_percent > 0:
+        return RollBack("Resumed", "a rollback was under way")
+    if not situation.quiet:
+        return Wait("Draining", "waiting until no new request reaches the canary")
+    if not situation.suites_done:
+        return Wait("VerifyingStable", "suites after rollback are running on the stable")
+    return FinishRollback()
