@@ -47,7 +47,8 @@ class Situation:
         canary_ready: The canary's pods that the plan asks for are ready and endpoints.
         refusal: Why this Change may not start; None when it may.
         quiet: No new user request has reached the arm that lost its traffic for a quiet period.
-        stable_ready: The stable runs the template it should, rolled out and warm.
+        stable_has_template: The stable Deployment has the template that is being promoted.
+        stable_ready: And it is rolled out, warm and an endpoint.
         canary_scaled_down: The canary Deployment is at 0 replicas.
     """
 
@@ -64,6 +65,7 @@ class Situation:
     refusal: tuple[str, str] | None = None
     intent: Intent | None = None
     quiet: bool = False
+    stable_has_template: bool = False
     stable_ready: bool = False
     canary_scaled_down: bool = False
 
@@ -95,7 +97,12 @@ class EnterStep:
 
 @dataclass(frozen=True)
 class BeginPromotion:
-    """Write Promoting on the route, then copy the canary's template to the stable."""
+    """Write Promoting on the route, before the stable's template is touched."""
+
+
+@dataclass(frozen=True)
+class CopyTemplate:
+    """Give the stable the promoted template; the route says Promoting already."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class FinishObserved:
 
 
 Action = (
-    Wait | Refuse | StartTesting | EnterStep | BeginPromotion | ReturnWeight | ScaleDownCanary
+    Wait | Refuse | StartTesting | EnterStep | BeginPromotion | CopyTemplate | ReturnWeight | ScaleDownCanary
     | FinishPromotion | RollBack | FinishRollback | FinishObserved
 )  # fmt: skip
 
@@ -153,7 +160,7 @@ def advise(situation: Situation, policy: Policy) -> Action:
 
     Ends when the weight is back at 0 after having been above it, or has been at 100 for the last hold.
     """
-    if situation.phase is Phase.PENDING:
+    if situation.phase is Phase.PENDING and situation.weight_percent == 0:
         return _pending(situation, policy)
     if situation.phase is Phase.PROGRESSING and situation.weight_percent == 0:
         return FinishObserved()
@@ -161,7 +168,7 @@ def advise(situation: Situation, policy: Policy) -> Action:
     if situation.phase is Phase.PROGRESSING and situation.weight_percent >= 100 and situation.now >= due:
         return FinishObserved()
     seen = step_at(situation.weight_percent, policy.steps)
-    if situation.weight_percent > 0 and seen != situation.step:
+    if situation.weight_percent > 0 and (situation.phase is not Phase.PROGRESSING or seen != situation.step):
         return EnterStep(seen, situation.weight_percent)
     if situation.now >= situation.opened_at + policy.change_deadline_seconds:
         return FinishObserved()
@@ -267,6 +274,8 @@ _HELD = {
 
 def _promoting(situation: Situation) -> Action:
     if situation.weight_percent > 0:
+        if not situation.stable_has_template:
+            return CopyTemplate()
         if situation.stable_ready:
             return ReturnWeight()
         return Wait("CopyingToStable", "the stable is rolling out the canary's template")
