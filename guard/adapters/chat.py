@@ -191,7 +191,9 @@ class ChatClient:
 
     def _broken(self, error: httpx.HTTPError, sample: RequestSample, answer: ChatStream) -> Reply:
         outcome = _broken_outcome(error, bool(answer.token_at))
-        return self._streamed(sample, answer, outcome, explain(error, self.endpoint.url))
+        stalled = outcome is Outcome.STALLED
+        line = "tokens stopped coming" if stalled else explain(error, self.endpoint.url)
+        return self._streamed(sample, answer, outcome, line)
 
     @staticmethod
     def _streamed(sample: RequestSample, answer: ChatStream, outcome: Outcome, error: str | None) -> Reply:

@@ -43,7 +43,7 @@ class Fingerprint:
 
 COMPARED_FIELDS = tuple(field.name for field in fields(Fingerprint) if field.name != "replicas")
 
-# What a change of image, model or arguments may alter. Never the machine it runs on, nor what asks and grades.
+# What a change of image, model or arguments may alter: not the machine, nor what asks and grades.
 EXPECTED_BY_DEFAULT = frozenset(COMPARED_FIELDS) - {"accelerator", "suite_version", "dataset"}
 
 

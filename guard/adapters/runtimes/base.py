@@ -70,7 +70,7 @@ def served_models(client: Getter) -> list[ServedModel]:
         isinstance(entry, dict) and "id" in entry for entry in entries
     ):
         raise UnreachableError("/v1/models answers, but not with a list of models: is this a model server?")
-    return [ServedModel(str(entry["id"]), entry.get("owned_by"), entry) for entry in entries]
+    return [ServedModel(str(entry["id"]), word(entry, "owned_by"), entry) for entry in entries]
 
 
 def optional_json(client: Getter, path: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from guard.core.fingerprint import Fingerprint
 
 
 class LlamaCpp(Runtime):
-    type: ClassVar[str] = "LlamaCpp"
+    type: ClassVar[str] = "llama.cpp"
     health_path: ClassVar[str] = "/health"
     checks_model_name: ClassVar[bool] = False
     running_metric: ClassVar[str | None] = "llamacpp:requests_processing"
