@@ -1,0 +1,108 @@
+"""From what was measured to one verdict: the live rule and the suites of the stage, together.
+
+Owns feeding the rule and remembering what it was fed, for the evidence. Refuses to know Kubernetes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from guard.api.guard import GuardSpec
+from guard.api.suites import ErrorObjective, LatencyObjective
+from guard.core import objectives
+from guard.core.blocks import CounterBlock, PodEvent
+from guard.core.check import Check, SuiteResult
+from guard.core.rule import Judgement, Rule, RuleSettings
+from guard.core.samples import Arm, RequestSample
+from guard.core.verdict import Verdict, combine
+from guard.daemon.measure import Batch
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The verdict of a stage as it stands, the check behind a FAIL, and every live check."""
+
+    verdict: Verdict
+    deciding: Check | None
+    live: tuple[Check, ...]
+    sample_at: float | None
+    fault_at: float | None
+
+
+class Analysis:
+    """One Change's evidence; all times on the process's monotonic clock."""
+
+    def __init__(self, spec: GuardSpec) -> None:
+        self.samples: list[RequestSample] = []
+        self.blocks: list[CounterBlock] = []
+        self.events: list[PodEvent] = []
+        self._rule = Rule(rule_settings(spec))
+        self._newest: float | None = None
+        self._first_bad: float | None = None
+
+    def start_step(self, now: float, weight_percent: int, hold_seconds: float, min_requests: int) -> None:
+        self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
+
+    def take(self, batch: Batch, now: float) -> None:
+        """Adds what was measured since the last tick."""
+        if batch.samples or batch.blocks:
+            self._newest = now
+        self.samples += batch.samples
+        self.blocks += batch.blocks
+        self._rule.add_samples(batch.samples)
+        self._rule.add_blocks(batch.blocks)
+        self._remember_onset(batch)
+
+    def take_events(self, events: Iterable[PodEvent]) -> None:
+        new = list(events)
+        if new:
+            self._newest = max(event.at for event in new)
+        self.events += new
+        self._rule.add_events(new)
+
+    def live(self, now: float, at_end: bool) -> Judgement:
+        return self._rule.judge_step_end(now) if at_end else self._rule.judge(now)
+
+    def opinion(self, now: float, results: Iterable[SuiteResult], live: bool, at_end: bool) -> Opinion:
+        """Suites and rule together; `live` is False while the canary has no traffic to be judged by."""
+        results = list(results)
+        judgement = self.live(now, at_end) if live else None
+        verdicts = [result.verdict for result in results]
+        if judgement is not None:
+            verdicts.append(judgement.verdict)
+        # A stage without suites and without traffic has nothing to say against going on.
+        verdict = combine(verdicts) if verdicts else Verdict.PASS
+        deciding = judgement.deciding if judgement and judgement.verdict is Verdict.FAIL else None
+        return Opinion(
+            verdict=verdict,
+            deciding=deciding or _first_fail(results),
+            live=judgement.checks if judgement else (),
+            sample_at=self._newest,
+            fault_at=self._first_bad,
+        )
+
+    def _remember_onset(self, batch: Batch) -> None:
+        """The first bad canary request seen: the earliest that a fault can be said to have begun."""
+        if self._first_bad is not None:
+            return
+        bad = [b.start for b in batch.blocks if b.arm is Arm.CANARY and b.errors]
+        self._first_bad = min(bad, default=None)
+
+
+def rule_settings(spec: GuardSpec) -> RuleSettings:
+    """What the rule needs of a Guard."""
+    return RuleSettings(
+        objectives=tuple(objective_of(objective) for objective in spec.objectives),
+        policy=spec.promotion.policy,
+    )
+
+
+def objective_of(objective: LatencyObjective | ErrorObjective) -> objectives.Objective:
+    """An objective as the core judges it."""
+    if isinstance(objective, ErrorObjective):
+        return objectives.ErrorObjective(objective.limit_ratio)
+    return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
+
+
+def _first_fail(results: Iterable[SuiteResult]) -> Check | None:
+    checks = (check for result in results for check in result.checks)
+    return next((check for check in checks if check.verdict is Verdict.FAIL), None)

@@ -1,0 +1,154 @@
+"""Everything that is measured while a Change runs: gateway counters, access log, probes, pods' gauges.
+
+Owns the threads that read signals and the queue in which what they saw waits for the loop; whatever arrives
+wakes it, so that a verdict does not wait for the next tick. Refuses to judge. A source that cannot be read
+is remembered as an error, and gives no zeros.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.kubernetes.client import ENDPOINT_SLICES, SERVICES, KubernetesClient
+from guard.adapters.kubernetes.services import endpoint_urls, service_name
+from guard.adapters.signals.access_log import AccessLog, LoggedRequest
+from guard.adapters.signals.gateway import Count, GatewayCounters, backend_of
+from guard.adapters.signals.probes import Probes
+from guard.api.guard import GuardSpec
+from guard.core.blocks import CounterBlock
+from guard.core.samples import Arm, RequestSample, Source
+from guard.errors import TidegateError
+
+POLL_SECONDS = 0.5
+RESOLVE_SECONDS = 5.0
+
+
+@dataclass
+class Batch:
+    """What was seen since the last batch, on this process's monotonic clock."""
+
+    samples: list[RequestSample] = field(default_factory=list)
+    blocks: list[CounterBlock] = field(default_factory=list)
+
+
+class Measurements:
+    """The running measurements of one Change."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        namespace: str,
+        spec: GuardSpec,
+        targets: Callable[[], Mapping[Arm, list[Endpoint]]],
+        wake: Callable[[], None],
+    ) -> None:
+        self.gateway_error: TidegateError | None = None
+        self.last_canary_request_at: float | None = None
+        self._client = client
+        self._namespace = namespace
+        self._spec = spec
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._batch = Batch()
+        self._stop = threading.Event()
+        self._services = {
+            spec.target.stable.service: Arm.BASELINE,
+            spec.target.canary.service: Arm.CANARY,
+        }
+        self._logs: dict[str, AccessLog] = {}
+        signals = spec.signals.probes
+        model = spec.target.runtime.models[0]
+        self.probes = Probes(targets, model, signals.per_minute, signals.max_tokens, self._take_samples)
+        self._thread = threading.Thread(target=self._run, name="gateway-counters", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self.probes.start()
+
+    def stop(self) -> None:
+        """Ends every thread; none is waited for longer than one reading."""
+        self._stop.set()
+        self.probes.stop()
+        for log in self._logs.values():
+            log.stop()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    def take(self) -> Batch:
+        """What has been seen since the last call."""
+        with self._lock:
+            batch, self._batch = self._batch, Batch()
+        return batch
+
+    def _take_samples(self, samples: list[RequestSample]) -> None:
+        with self._lock:
+            self._batch.samples += samples
+        self._wake()
+
+    def _take_blocks(self, blocks: list[CounterBlock]) -> None:
+        if blocks:
+            with self._lock:
+                self._batch.blocks += blocks
+            self._wake()
+
+    def _take_logged(self, request: LoggedRequest) -> None:
+        arm = self._arm_of(request.backend)
+        if arm is Arm.CANARY:
+            with self._lock:
+                seen = self.last_canary_request_at or 0.0
+                self.last_canary_request_at = max(seen, request.started_at)
+
+    def _run(self) -> None:
+        counters = GatewayCounters()
+        urls: list[str] = []
+        resolved_at = float("-inf")
+        read_at = time.monotonic()
+        while not self._stop.wait(POLL_SECONDS):
+            try:
+                if time.monotonic() - resolved_at >= RESOLVE_SECONDS or not urls:
+                    urls = self._resolve()
+                    resolved_at = time.monotonic()
+                counts = counters.read(urls)
+                now = time.monotonic()
+                self._take_blocks(self._blocks(counts, read_at, now))
+                read_at = now
+                self.gateway_error = None
+            except TidegateError as error:
+                self.gateway_error = error
+        counters.close()
+
+    def _resolve(self) -> list[str]:
+        """The metrics URLs of the gateway's pods; starts to follow the access log of new ones."""
+        url = self._spec.signals.gateway.url
+        name = service_name(url)
+        if name is None:
+            return [url]
+        services = self._client.list(SERVICES, name[0])["items"]
+        slices = self._client.list(ENDPOINT_SLICES, name[0])["items"]
+        endpoints = endpoint_urls(url, services, slices)
+        for endpoint in endpoints:
+            if endpoint.namespace and endpoint.pod:
+                self._follow(endpoint.namespace, endpoint.pod)
+        return [endpoint.url for endpoint in endpoints]
+
+    def _follow(self, namespace: str, pod: str) -> None:
+        if pod not in self._logs:
+            self._logs[pod] = AccessLog(self._client, namespace, pod, self._take_logged)
+            self._logs[pod].start()
+
+    def _blocks(self, counts: list[Count], start: float, end: float) -> list[CounterBlock]:
+        """One block an arm: all requests that ended between two readings, errors by status code."""
+        blocks = []
+        for service, arm in self._services.items():
+            mine = [c for c in counts if self._arm_of(c.backend) is arm]
+            total = sum(c.requests for c in mine)
+            if total:
+                errors = {c.code: c.requests for c in mine if int(c.code or 0) >= 400}
+                blocks.append(CounterBlock(Source.USER, arm, service, start, end - start, total, errors))
+        return blocks
+
+    def _arm_of(self, backend: str) -> Arm | None:
+        service = backend_of(backend, self._namespace, self._services)
+        return self._services[service] if service else None

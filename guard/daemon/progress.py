@@ -1,0 +1,209 @@
+"""What is known of one Change so far: the part of its status that a successor needs to go on.
+
+Owns the shape of `Change.status` and its round trip. Times are Unix seconds inside, RFC 3339 outside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from guard.core.change import Phase, Reason
+from guard.core.verdict import Verdict
+
+MAX_TIMELINE = 60  # the rest is in the evidence; an object in Kubernetes must stay small
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the timeline."""
+
+    at: float
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The recorded intent: written before acting on it.
+
+    `sample_at` is when the deciding sample was seen, `fault_at` when the first sign of the same fault was.
+    """
+
+    action: str
+    reason: str
+    message: str
+    at: float
+    signal: str | None = None
+    sample_at: float | None = None
+    fault_at: float | None = None
+    abandoned: bool = False
+
+
+@dataclass
+class Progress:
+    """One Change's way so far."""
+
+    opened_at: float
+    phase: Phase = Phase.PENDING
+    step: int = -1
+    stage_started_at: float = 0.0
+    weight_percent: int = 0
+    verdict: Verdict | None = None
+    reason: str = "Pending"
+    message: str = ""
+    decision: Decision | None = None
+    would_have: Decision | None = None
+    patched_at: float | None = None
+    last_new_request_at: float | None = None
+    quiet_at: float | None = None
+    ended: Reason | None = None
+    finished_at: float | None = None
+    evidence: str | None = None
+    suites: list[dict[str, str]] = field(default_factory=list)
+    timeline: list[Entry] = field(default_factory=list)
+
+    def note(self, at: float, kind: str, message: str) -> None:
+        """Adds a line to the timeline."""
+        self.timeline.append(Entry(at, kind, message))
+
+    def rollback_seconds(self) -> dict[str, float | None]:
+        """From fault onset, deciding sample and patch, each to the last new request; None when unknown.
+
+        A last new request before the patch counts from the patch as 0: the traffic had stopped by itself.
+        """
+        end = self.last_new_request_at
+        decision = self.decision
+        starts = {
+            "fromFaultOnset": decision.fault_at if decision else None,
+            "fromDecidingSample": decision.sample_at if decision else None,
+            "fromPatch": self.patched_at,
+        }
+        return {
+            name: None if start is None or end is None else max(0.0, end - start)
+            for name, start in starts.items()
+        }
+
+    def to_status(self, steps: int, generation: int | None) -> dict[str, Any]:
+        """`Change.status`, whole."""
+        step_text = f"{self.step + 1}/{steps}" if self.step >= 0 else f"-/{steps}"
+        return {
+            "phase": str(self.phase),
+            "step": self.step,
+            "stepText": step_text,
+            "weight": self.weight_percent,
+            "verdict": str(self.verdict) if self.verdict else None,
+            "reason": self.reason,
+            "message": self.message,
+            "openedAt": rfc3339(self.opened_at),
+            "stageStartedAt": rfc3339(self.stage_started_at),
+            "decision": _decision(self.decision),
+            "wouldHave": _decision(self.would_have),
+            "rollback": self._rollback(),
+            "finishedAt": rfc3339(self.finished_at),
+            "evidence": self.evidence,
+            "suites": list(self.suites),
+            "conditions": self._conditions(generation),
+            "timeline": [
+                {"at": rfc3339(e.at), "kind": e.kind, "message": e.message}
+                for e in self.timeline[-MAX_TIMELINE:]
+            ],
+        }
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any], now: float) -> Self:
+        """What a predecessor wrote; a Change without status begins now."""
+        if not status.get("phase"):
+            return cls(opened_at=now, stage_started_at=now)
+        rollback = status.get("rollback") or {}
+        ended = Reason(status["reason"]) if status["phase"] == Phase.FINISHED else None
+        return cls(
+            opened_at=_seconds(status["openedAt"]) or now,
+            phase=Phase(status["phase"]),
+            step=status["step"],
+            stage_started_at=_seconds(status["stageStartedAt"]) or now,
+            weight_percent=status["weight"],
+            verdict=Verdict(status["verdict"]) if status.get("verdict") else None,
+            reason=status["reason"],
+            message=status["message"],
+            decision=_read_decision(status.get("decision")),
+            would_have=_read_decision(status.get("wouldHave")),
+            patched_at=_seconds(rollback.get("patchedAt")),
+            last_new_request_at=_seconds(rollback.get("lastNewRequestAt")),
+            quiet_at=_seconds(rollback.get("quietAt")),
+            ended=ended,
+            finished_at=_seconds(status.get("finishedAt")),
+            evidence=status.get("evidence"),
+            suites=list(status.get("suites") or []),
+            timeline=[
+                Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status.get("timeline") or []
+            ],
+        )
+
+    def _rollback(self) -> dict[str, Any] | None:
+        if self.patched_at is None:
+            return None
+        return {
+            "patchedAt": rfc3339(self.patched_at),
+            "lastNewRequestAt": rfc3339(self.last_new_request_at),
+            "quietAt": rfc3339(self.quiet_at),
+            "seconds": {k: None if v is None else f"{v:.3f}" for k, v in self.rollback_seconds().items()},
+        }
+
+    def _conditions(self, generation: int | None) -> list[dict[str, Any]]:
+        """`Finished` for `kubectl wait`, and `Progressing` with what is being waited for."""
+        changed = rfc3339(self.finished_at or self.stage_started_at)
+        finished = self.ended is not None
+
+        def condition(kind: str, holds: bool) -> dict[str, Any]:
+            return {
+                "type": kind,
+                "status": "True" if holds else "False",
+                "reason": str(self.ended) if self.ended else self.reason,
+                "message": self.message,
+                "observedGeneration": generation,
+                "lastTransitionTime": changed,
+            }
+
+        return [condition("Finished", finished), condition("Progressing", not finished)]
+
+
+def rfc3339(seconds: float | None) -> str | None:
+    """Unix seconds as Kubernetes writes a MicroTime."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _decision(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "action": decision.action,
+        "reason": decision.reason,
+        "message": decision.message,
+        "at": rfc3339(decision.at),
+        "signal": decision.signal,
+        "sampleAt": rfc3339(decision.sample_at),
+        "faultAt": rfc3339(decision.fault_at),
+        "abandoned": decision.abandoned,
+    }
+
+
+def _read_decision(document: Mapping[str, Any] | None) -> Decision | None:
+    if not document:
+        return None
+    return Decision(
+        action=document["action"],
+        reason=document["reason"],
+        message=document["message"],
+        at=_seconds(document["at"]) or 0.0,
+        signal=document.get("signal"),
+        sample_at=_seconds(document.get("sampleAt")),
+        fault_at=_seconds(document.get("faultAt")),
+        abandoned=document.get("abandoned", False),
+    )
