@@ -1,0 +1,74 @@
+"""A report as one HTML file: no network, no script, readable in years, printable, broken objectives first.
+
+Every text passes `visible` and then Jinja's autoescape, and the page's own Content-Security-Policy forbids
+scripts and any load, so that what a model wrote stays text even if an escape were forgotten.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from guard.core.evidence import Difference, Report
+from guard.core.text import visible
+from reports import words
+from reports.plots import plots
+
+_MOST_DETAIL = 4000  # characters of one check's detail; the evidence folder has all of it
+
+
+def render_html(report: Report) -> str:
+    """The whole page."""
+    return _template().render(
+        report=report,
+        findings=words.findings(report),
+        plots=plots(report),
+        arms={str(arm): name for arm, name in words.arm_names(report).items()},
+        differing=[row for row in report.changed if row.difference is not Difference.SAME],
+        same=[row.field for row in report.changed if row.difference is Difference.SAME],
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        all_checks=words.all_checks,
+        section_title=words.section_title,
+        statistic=words.statistic,
+        offset=words.offset,
+        unknown=words.UNKNOWN,
+    )
+    environment.filters.update(
+        word=words.verdict_word,
+        symbol=lambda verdict: words.SYMBOLS.get(verdict, words.UNKNOWN),
+        css=lambda verdict: "none" if verdict is None else str(verdict).lower().replace("_", "-"),
+        duration=words.duration,
+        moment=words.moment,
+        count=words.count,
+        size=words.size,
+        quantity=words.quantity,
+        detail=_detail,
+    )
+    return environment.get_template("report.html")
+
+
+def _finalized(value: Any) -> Any:
+    if isinstance(value, Markup):
+        return value
+    return visible(value) if isinstance(value, str) else value
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    text = json.dumps(detail, indent=2, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= _MOST_DETAIL else text[:_MOST_DETAIL] + "\n… cut; the evidence folder has all"

@@ -1,0 +1,120 @@
+"""A report as Markdown for a pipeline's job summary or a pull request: the verdict and what broke, first.
+
+Model text (`Check.detail`) is left out, and every other text is escaped: a reason may quote an endpoint's
+error, and neither HTML nor a link or a mention may come out of it.
+"""
+
+import re
+from collections.abc import Iterable
+
+from guard.core.check import Check
+from guard.core.evidence import Difference, Report, Section
+from guard.core.text import one_line
+from guard.core.verdict import Verdict
+from reports.words import (
+    SYMBOLS,
+    UNKNOWN,
+    all_checks,
+    count,
+    duration,
+    findings,
+    moment,
+    quantity,
+    section_title,
+    verdict_word,
+)
+
+_EMOJI = {
+    Verdict.PASS: "✅",
+    Verdict.FAIL: "❌",
+    Verdict.ERROR: "⛔",
+    Verdict.NO_DATA: "⚠️",
+    Verdict.INCONCLUSIVE: "⚠️",
+}
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&:^$-]|(?<=www)\.)")
+_HEADER = ("Check", "Verdict", "Observed", "Limit", "Baseline", "Samples", "Window", "Why")
+
+
+def render_markdown(report: Report) -> str:
+    """The summary, ending in a newline."""
+    blocks = [
+        f"# {_EMOJI[report.verdict]} {verdict_word(report.verdict)}: {_text(report.title)}",
+        _text(report.reason),
+        _facts(report),
+        _broken(report),
+        *(_section(section) for section in report.sections),
+        _changed(report),
+        "\n".join(f"- {_text(note)}" for note in report.notes),
+        _files(report),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _facts(report: Report) -> str:
+    rows = {
+        "Action": report.action,
+        "Candidate": report.candidate,
+        "Baseline": report.baseline or "none: not compared",
+        "Model": report.model,
+        "Policy": report.policy,
+        "Ticket": report.ticket,
+        "Requested by": report.requested_by,
+        "Risk": report.risk,
+        "Users' failed requests": report.users and f"{report.users.failed} of {report.users.requests}",
+        "Started": f"{moment(report.started_at)}, took {duration(report.finished_at - report.started_at)}",
+    }
+    return "\n".join(f"- **{name}**: {_text(value)}" for name, value in rows.items() if value)
+
+
+def _broken(report: Report) -> str:
+    found = findings(report)
+    if not found:
+        return ""
+    rows = [_row(f.check, f"{section_title(f.section)} / {f.check.name}") for f in found]
+    return "## What did not pass\n\n" + _table(_HEADER, rows)
+
+
+def _section(section: Section) -> str:
+    head = f"## {_text(section_title(section))}: {verdict_word(section.verdict)}"
+    if section.verdict is None:
+        return f"{head}\n\n{_text(section.note or 'not run')}"
+    rows = [_row(check, check.name) for check in all_checks(section)]
+    return f"{head}\n\n" + (_table(_HEADER, rows) if rows else "No check ran.")
+
+
+def _row(check: Check, name: str) -> tuple[str, ...]:
+    symbol = SYMBOLS.get(check.verdict, UNKNOWN)
+    return (
+        name,
+        f"{symbol} {verdict_word(check.verdict)}",
+        quantity(check.value, check.unit),
+        quantity(check.limit, check.unit),
+        quantity(check.baseline_value, check.unit),
+        count(check.samples),
+        duration(check.window_seconds),
+        check.reason,
+    )
+
+
+def _changed(report: Report) -> str:
+    rows = [
+        (d.field, d.before or UNKNOWN, d.after or UNKNOWN, str(d.difference))
+        for d in report.changed
+        if d.difference is not Difference.SAME
+    ]
+    return "## What differs\n\n" + _table(("Field", "Before", "After", ""), rows) if rows else ""
+
+
+def _files(report: Report) -> str:
+    lines = [f"- {_text(file.path)} (sha256 {file.sha256[:12]}…)" for file in report.files]
+    return "\n".join(["## Files", "", *lines]) if lines else ""
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(_text(cell) for cell in row) + " |" for row in rows])
+
+
+def _text(text: str) -> str:
+    # GitHub looks for mentions after it has read the escapes; only a zero-width space stops those.
+    return _MARKUP.sub(r"\\\1", one_line(text)).replace("@", "@\u200b")

@@ -1,0 +1,123 @@
+"""Numbers and verdicts as a reader sees them, and the order in which checks are shown: broken ones first.
+
+Owns wording that every format shares. Knows no format.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from guard.core.check import Check
+from guard.core.evidence import Report, Section
+from guard.core.samples import Arm
+from guard.core.verdict import NotJudged, Verdict
+
+UNKNOWN = "\u2013"  # an en dash
+
+# A symbol beside the word: nothing is told by colour alone.
+SYMBOLS: dict[str, str] = {
+    Verdict.FAIL: "✕",
+    Verdict.ERROR: "!",
+    Verdict.NO_DATA: "∅",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.PASS: "✓",
+}
+NOT_RUN = "NOT RUN"
+
+_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check that did not pass, and where."""
+
+    section: Section
+    check: Check
+
+
+def findings(report: Report) -> list[Finding]:
+    """Every check that did not pass, the worst first, otherwise in the order in which they ran."""
+    found = [Finding(section, check) for section in report.sections for check in all_checks(section)]
+    broken = [finding for finding in found if finding.check.verdict in _WORST_FIRST]
+    return sorted(broken, key=lambda finding: _WORST_FIRST.index(Verdict(finding.check.verdict)))
+
+
+def all_checks(section: Section) -> tuple[Check, ...]:
+    """The section's checks; a suite that broke counts as one more, so that no format can lose it."""
+    if not section.error:
+        return section.checks
+    return (Check("suite", Verdict.ERROR, section.error), *section.checks)
+
+
+def section_title(section: Section) -> str:
+    """`load`, or `step 2 (50 %): load`."""
+    if section.step is None:
+        return section.name
+    weight = "" if section.weight_percent is None else f" ({section.weight_percent} %)"
+    return f"step {section.step}{weight}: {section.name}"
+
+
+def arm_names(report: Report) -> dict[Arm, str]:
+    """The field's words: a gate has a candidate and a baseline, a Change a canary and a stable."""
+    if report.kind == "gate":
+        return {Arm.BASELINE: "baseline", Arm.CANARY: "candidate"}
+    return {Arm.BASELINE: "stable", Arm.CANARY: "canary"}
+
+
+def verdict_word(verdict: Verdict | NotJudged | None) -> str:
+    return NOT_RUN if verdict is None else str(verdict).replace("_", " ")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """`0.82, seconds` -> `820 ms`; `0.01, ratio` -> `1 %`; unknown is a dash, never 0."""
+    if value is None:
+        return UNKNOWN
+    if unit == "seconds":
+        return duration(value)
+    if unit == "ratio":
+        return f"{value * 100:.3g} %"
+    return f"{value:.6g}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.0421` -> `42.1 ms`, `3.14159` -> `3.14 s`, `125` -> `2 min 5 s`."""
+    if seconds is None:
+        return UNKNOWN
+    if abs(seconds) < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    if abs(seconds) < 120:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
+    return " ".join(part for part in parts if part)
+
+
+def moment(unix_seconds: float | None) -> str:
+    """In UTC to the second, the same wherever the report is made."""
+    if unix_seconds is None:
+        return UNKNOWN
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def offset(at: float, start: float) -> str:
+    """Time since the start: `+12.3 s`."""
+    return f"{at - start:+.1f} s"
+
+
+def count(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number}"
+
+
+def size(byte_count: int) -> str:
+    return f"{byte_count} B" if byte_count < 1000 else f"{byte_count / 1000:.3g} kB"
+
+
+def statistic(check: Check) -> str:
+    """What an exact or sequential test said; empty when none decided."""
+    parts = []
+    if check.p_value is not None:
+        parts.append(f"p = {check.p_value:.3g}")
+    if check.evidence is not None:
+        needed = "" if check.threshold is None else f" of {check.threshold:g}"
+        parts.append(f"e = {check.evidence:.3g}{needed}")
+    return ", ".join(parts)

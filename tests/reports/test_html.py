@@ -1,0 +1,86 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from guard.core.check import Check
+from guard.core.evidence import Section
+from guard.core.verdict import Verdict
+from reports.html import render_html
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m\x00\ud800\u202e{{ 7 * 7 }}\"'>"
+
+
+def test_hostile_text_stays_text_wherever_it_stands(change_report):
+    check = Check(HOSTILE, Verdict.FAIL, HOSTILE, "errors", detail={HOSTILE: [HOSTILE]})
+    page = render_html(
+        replace(
+            change_report,
+            title=HOSTILE,
+            reason=HOSTILE,
+            model=HOSTILE,
+            sections=(Section("live", Verdict.FAIL, (check,), error=HOSTILE, note=HOSTILE),),
+            notes=(HOSTILE,),
+        )
+    )
+    assert "<script" not in page
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800]", page)
+    assert r"&lt;script&gt;alert(1)&lt;/script&gt;\x1b[31m\x00\ud800\u202e{{ 7 * 7 }}" in page
+    page.encode()
+
+
+@pytest.mark.parametrize("name", ["change_report", "gate_report"])
+def test_page_loads_nothing_and_runs_nothing(name, request):
+    page = render_html(request.getfixturevalue(name))
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert not re.search(
+        r"\b(src|srcset|poster|data)\s*=|@import|url\(|<link|<iframe|<object|\son\w+\s*=", page
+    )
+    assert not [link for link in re.findall(r'href="([^"]*)"', page) if "://" in link]
+
+
+def test_broken_objectives_stand_before_every_check_that_passed(change_report):
+    page = render_html(change_report)
+    assert page.index("step 2 (50 %): live / errors") < page.index("stream-is-whole")
+    assert page.index("live / errors") < page.index("live / ttft-p95")
+
+
+def test_every_verdict_states_value_limit_samples_and_window(change_report):
+    row = re.search(r'<tr class="fail"><th scope="row">step 2.*?</tr>', render_html(change_report), re.DOTALL)
+    assert row
+    for label, shown in {
+        "Observed": "23.3 %",
+        "Limit": "5 %",
+        "Stable": "0 %",
+        "Samples": "43",
+        "Window": "20 s",
+    }.items():
+        assert f'data-label="{label}">{shown}<' in row[0]
+
+
+def test_verdict_is_told_in_words_and_not_by_colour_alone(change_report):
+    page = re.sub(r"<[^>]*>", "", render_html(change_report))
+    assert re.search(r"✕\s*FAIL", page)
+    assert re.search(r"✓\s*PASS", page)
+
+
+def test_rollback_times_and_users_failures_are_told(change_report):
+    page = " ".join(render_html(change_report).split())
+    assert "from the deciding sample 410 ms, from the patch 120 ms" in page
+    assert "10 of 412; 0 of them because of the rollback or promotion" in page
+
+
+def test_report_without_any_series_has_no_empty_plot(gate_report):
+    page = render_html(replace(gate_report, requests=(), traffic=()))
+    assert "<svg" not in page
+
+
+def test_run_that_judged_nothing_says_so_and_not_that_all_passed(gate_report):
+    page = render_html(replace(gate_report, verdict=Verdict.ERROR, sections=(), requests=(), traffic=()))
+    assert "Nothing was run" in page
+    assert "Every check that was judged passed" not in page
+
+
+def test_same_report_gives_the_same_bytes(change_report):
+    assert render_html(change_report) == render_html(change_report)

@@ -1,0 +1,39 @@
+from dataclasses import replace
+
+from guard.core.check import Check
+from guard.core.evidence import Section
+from guard.core.verdict import Verdict
+from reports.markdown import render_markdown
+
+
+def test_verdict_and_what_broke_come_first(change_report):
+    lines = render_markdown(change_report).splitlines()
+    assert lines[0].startswith("# ❌ FAIL: chat")
+    assert "## What did not pass" in lines[: lines.index("## smoke: PASS")]
+
+
+def test_row_states_value_limit_baseline_samples_and_window(change_report):
+    row = next(line for line in render_markdown(change_report).splitlines() if "live / errors" in line)
+    assert [cell.strip() for cell in row.split("|")][2:8] == ["✕ FAIL", "23.3 %", "5 %", "0 %", "43", "20 s"]
+
+
+def test_hostile_text_makes_no_markup_link_mention_or_row(gate_report):
+    text = "<img src=x>|`[a](http://evil)` @everyone\n# Passed \x1b[2J www.evil.example"
+    check = Check(text, Verdict.FAIL, text, detail={"text": "<script>"})
+    page = render_markdown(replace(gate_report, sections=(Section("load", Verdict.FAIL, (check,)),)))
+    shown = (
+        r"\<img src=x\>\|\`\[a\](http\://evil)\` "
+        + "@\u200beveryone "
+        + r"\# Passed \\x1b\[2J www\.evil.example"
+    )
+    assert shown.replace("(http", r"\(http").replace("evil)", r"evil\)") in page
+    assert "\x1b" not in page
+    assert "script" not in page
+
+
+def test_gate_without_a_baseline_says_not_compared(gate_report):
+    assert r"none\: not compared" in render_markdown(replace(gate_report, baseline=None))
+
+
+def test_suite_that_did_not_run_says_why(change_report):
+    assert "NOT RUN\n\nnot run\\: the step was rolled back" in render_markdown(change_report)
