@@ -1,0 +1,77 @@
+"""What a run of the suites was asked to do: the plugin's options, read once and refused by name."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from guard.adapters.endpoint import Endpoint
+from guard.api.fields import parse
+from guard.api.suites import SuitesConfig
+from guard.core.samples import Arm
+from guard.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The arms, and what to ask of them. `model` is None when the user named none."""
+
+    candidate: Endpoint
+    baseline: Endpoint | None
+    model: str | None
+    config: SuitesConfig
+    out: Path | None
+    policy_gateway: str | None = None
+
+
+def read_options(given: Any) -> RunOptions:
+    """From pytest's option namespace.
+
+    Raises:
+        ConfigurationError: A URL, file or variable cannot be used; names the option.
+    """
+    key = _api_key(given.tidegate_api_key_env)
+    out = given.tidegate_out
+
+    def arm(option: str, url: str, arm: Arm) -> Endpoint:
+        try:
+            return Endpoint.parse(url, arm, api_key=key, ca_file=given.tidegate_ca_file)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{option}: {error}") from error
+
+    baseline = given.tidegate_baseline
+    return RunOptions(
+        arm("--candidate", given.tidegate_candidate, Arm.CANARY),
+        None if baseline is None else arm("--baseline", baseline, Arm.BASELINE),
+        given.tidegate_model,
+        read_config(given.tidegate_config),
+        None if out is None else Path(out).resolve(),
+        given.tidegate_policy_gateway,
+    )
+
+
+def read_config(file: str | None) -> SuitesConfig:
+    """The suites and objectives of a file, or the defaults.
+
+    Raises:
+        ConfigurationError: Not readable, not YAML, or a key or value that is not known.
+    """
+    if file is None:
+        return SuitesConfig()
+    try:
+        document = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--config {file}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"--config {file}: not YAML: {' '.join(str(error).split())}") from error
+    return parse(SuitesConfig, {} if document is None else document, f"--config {file}")
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise ConfigurationError(f"--api-key-env {variable}: no such variable in the environment, or empty")
+    return key

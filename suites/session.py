@@ -1,0 +1,193 @@
+"""One run of pytest over the suites: gathers what the tests found, and writes one result a suite.
+
+Owns the way from a test to `DIR/<suite>.json`, also across xdist workers: a test's checks travel in its
+report, and everything is put together once, in the controller. Refuses to know what a suite judges; what
+must see all of a suite's rows is a finisher, named in `_FINISHERS`.
+"""
+
+import importlib
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guard.api.suites import EvalSuite, LoadSuite, SmokeSuite
+from guard.core.check import SuiteResult
+from guard.core.verdict import NotJudged, Verdict
+from guard.errors import ConfigurationError
+from suites.judge import Found, Judge, check_name
+from suites.options import RunOptions, read_options
+from suites.plugin import SUITES
+from suites.summary import write_summary
+
+OPTIONS = pytest.StashKey[RunOptions]()
+JUDGE = pytest.StashKey[Judge]()
+
+Settings = SmokeSuite | EvalSuite | LoadSuite
+_SETTINGS: dict[str, type[Any]] = {"smoke": SmokeSuite, "eval": EvalSuite, "load": LoadSuite}
+
+# module:function(found, options) -> None; adds the checks that need every row of the suite.
+_FINISHERS = {"eval": "suites.eval.finish:finish"}
+
+
+def start(config: pytest.Config) -> None:
+    """Read the options, or refuse them; register what judges."""
+    try:
+        options = read_options(config.option)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[OPTIONS] = options
+    config.pluginmanager.register(Session(config, options), "tidegate-session")
+    config.pluginmanager.import_plugin("suites.fixtures")
+
+
+def suite_of(path: Path) -> str:
+    """The suite that a test file belongs to: the name of its folder."""
+    return path.parent.name
+
+
+def settings_of(options: RunOptions, suite: str) -> Any:
+    """The suite's part of the configuration, or its defaults; None for a suite that has no settings."""
+    for settings in options.config.suites:
+        if settings.name == suite:
+            return settings
+    return _SETTINGS[suite](name=suite) if suite in _SETTINGS else None
+
+
+class Session:
+    """The hooks of one run. In a worker only those of the tests' side do anything."""
+
+    def __init__(self, config: pytest.Config, options: RunOptions) -> None:
+        self._config = config
+        self._options = options
+        self._is_worker = hasattr(config, "workerinput")
+        self._found: dict[str, Found] = defaultdict(Found)
+        self._began_at = time.time()
+        self._broken: list[str] = []
+        self.results: list[SuiteResult] = []
+
+    def pytest_report_header(self) -> list[str]:
+        baseline = self._options.baseline
+        compared = baseline.url if baseline else "none: nothing is compared"
+        return [f"tidegate: candidate {self._options.candidate.url}, baseline {compared}"]
+
+    # The tests' side.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        about = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip().splitlines()
+        item.stash[JUDGE] = Judge(check_name(item.name), about[0] if about else "")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if call.when == "call" or error is not None:
+            judge = item.stash[JUDGE]
+            judge.conclude(error)
+            report.tidegate = judge.to_text()
+            _fail_by_check(report, judge)
+        return report
+
+    # The controller's side.
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self._is_worker:
+            return
+        found = self._found[suite_of(self._config.rootpath / report.nodeid.partition("::")[0])]
+        found.started_at = min(found.started_at, getattr(report, "start", self._began_at))
+        found.finished_at = max(found.finished_at, getattr(report, "stop", self._began_at))
+        if sent := getattr(report, "tidegate", None):
+            found.take(sent)
+        elif report.failed:  # a worker died in it
+            found.errors.append(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self._is_worker:
+            path = self._config.rootpath / report.nodeid.partition("::")[0]
+            line = str(report.longrepr).strip().splitlines()[-1]
+            self._found[suite_of(path)].errors.append(f"cannot be collected: {line}")
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self._broken.append("interrupted before the end")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self._broken.append(f"pytest broke: {str(excrepr).strip().splitlines()[-1]}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self._is_worker:
+            return
+        suites = self._asked_suites() if self._broken else set()
+        self.results = [self._result(suite) for suite in sorted(suites | self._found.keys())]
+        if exitstatus == pytest.ExitCode.OK and any(map(_not_passed, self.results)):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        for result in self.results if self._options.out else []:
+            self._write(result)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        write_summary(terminalreporter, self.results)
+
+    def _result(self, suite: str) -> SuiteResult:
+        found = self._found[suite]
+        if finisher := _finisher(suite):
+            try:
+                finisher(found, self._options)
+            except Exception as error:
+                found.errors.append(f"the verdict could not be formed: {type(error).__name__}: {error}")
+        errors = [*self._broken, *found.errors]
+        baseline = self._options.baseline
+        return SuiteResult(
+            suite,
+            tuple(found.checks.values()),
+            min(found.started_at, time.time()),
+            found.finished_at or time.time(),
+            self._options.candidate.url,
+            baseline.url if baseline else None,
+            found.files,
+            "; ".join(errors) or None,
+        )
+
+    def _write(self, result: SuiteResult) -> None:
+        """Whole or not at all: whoever waits for the file never reads half of it."""
+        assert self._options.out is not None
+        self._options.out.mkdir(parents=True, exist_ok=True)
+        file = self._options.out / f"{result.suite}.json"
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        text = json.dumps(result.to_json(), indent=2, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(file)
+
+    def _asked_suites(self) -> set[str]:
+        """Suites that the command line names, which may not have begun when the run broke off."""
+        base = self._config.invocation_params.dir
+        paths = [(base / arg.partition("::")[0]).resolve() for arg in self._config.args]
+        return {path.relative_to(SUITES).parts[0] for path in paths if SUITES in path.parents}
+
+
+def _fail_by_check(report: pytest.TestReport, judge: Judge) -> None:
+    """A test that recorded FAIL or ERROR by itself is failed for pytest as well."""
+    bad = [check for check in judge.checks if check.verdict in (Verdict.FAIL, Verdict.ERROR)]
+    if report.passed and bad:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(f"{check.verdict} {check.name}: {check.reason}" for check in bad)
+
+
+def _not_passed(result: SuiteResult) -> bool:
+    fine = (Verdict.PASS, *NotJudged)
+    return bool(result.error) or not all(check.verdict in fine for check in result.checks)
+
+
+def _finisher(suite: str) -> Callable[[Found, RunOptions], None] | None:
+    if suite not in _FINISHERS:
+        return None
+    module, _, name = _FINISHERS[suite].partition(":")
+    finisher: Callable[[Found, RunOptions], None] = getattr(importlib.import_module(module), name)
+    return finisher
