@@ -1,0 +1,44 @@
+"""`python -m guard.testing cluster`: FakeCluster from a shell, until SIGTERM or SIGINT."""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from guard.testing.cluster.manifests import load
+from guard.testing.cluster.server import FakeCluster
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m guard.testing cluster", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--write-kubeconfig", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--apply", type=Path, metavar="PATH", action="append", default=[], help="file or folder"
+    )
+    parser.add_argument("--gateway-api", action="store_true", help="serve the Gateway API's kinds")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve; says the URL and then `ready` on stdout. 0 after a signal, 1 when it cannot start."""
+    options = _arguments(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with FakeCluster.serve(options.port, options.host) as cluster:
+            cluster.apply(load(options.apply))
+            if options.gateway_api:
+                cluster.register_gateway_api()
+            if options.write_kubeconfig:
+                cluster.write_kubeconfig(options.write_kubeconfig)
+            print(cluster.url, flush=True)
+            print("ready", flush=True)
+            stop.wait()
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,186 @@
+"""What a path and method mean, and the verb that answers it.
+
+Fixed documents (version, health, discovery, OpenAPI) first, then resources. Knows neither sockets nor
+faults.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import yaml
+
+from guard.testing.cluster import statuses
+from guard.testing.cluster.api import Api, check_kind
+from guard.testing.cluster.documents import Documents
+from guard.testing.cluster.events import stored
+from guard.testing.cluster.lists import Lists
+from guard.testing.cluster.logs import log_reply
+from guard.testing.cluster.objects import Json
+from guard.testing.cluster.patching import patch_function
+from guard.testing.cluster.replies import Reply, dump
+from guard.testing.cluster.requests import Call, Target, WriteOptions, number, parse_path, write_options
+from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.selectors import selector
+from guard.testing.cluster.views import View, wanted_view
+from guard.testing.cluster.watch import Signals, Watch, WatchQuery
+
+DEFAULT_WATCH_SECONDS = 2700  # kube-apiserver: a random time between 30 and 60 minutes
+
+
+class Routes:
+    """Answers calls against one cluster."""
+
+    def __init__(self, api: Api, lists: Lists, signals: Signals) -> None:
+        self._api = api
+        self._lists = lists
+        self._signals = signals
+        self._documents = Documents(api.catalog)
+
+    def reply(self, call: Call) -> Reply:
+        """The answer to one call.
+
+        Raises:
+            StatusError: The call is refused.
+        """
+        fixed = self._documents.reply(call)
+        if fixed is not None:
+            return fixed
+        target = parse_path(call.path)
+        if target is None:
+            raise statuses.unknown_path()
+        type_ = self._api.catalog.find(target.group, target.version, target.plural)
+        if type_ is None:
+            raise statuses.unknown_path()
+        if target.subresource and target.subresource not in type_.subresources | {"finalize"}:
+            raise statuses.unknown_path()
+        handler = self._handler(call, target)
+        return handler(_Request(call, target, type_))
+
+    def _handler(self, call: Call, target: Target) -> "Callable[[_Request], Reply]":
+        if target.subresource == "log":
+            return self._log
+        on_collection = {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
+        on_object = {"GET": self._get, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
+        table = on_object if target.name else on_collection
+        if call.method not in table:
+            raise statuses.method_not_allowed()
+        return table[call.method]
+
+    def _get(self, request: "_Request") -> Reply:
+        return Reply(request.view.one(self._api.get(*request.key)))
+
+    def _list(self, request: "_Request") -> Reply:
+        call = request.call
+        if call.query.get("watch") in ("true", "1"):
+            return self._watch(request)
+        items, fields = self._lists.page(request.type, request.target.namespace, call.query)
+        return Reply(request.view.many(items, fields))
+
+    def _watch(self, request: "_Request") -> Reply:
+        query = request.call.query
+        matches = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        initial = query.get("sendInitialEvents") == "true"
+        revision = number(query, "resourceVersion") or None
+        bookmarks = query.get("allowWatchBookmarks") == "true"
+        wanted = WatchQuery(
+            storage=request.type.storage,
+            namespace=request.target.namespace,
+            matches=matches,
+            revision=None if initial else revision,
+            bookmarks=bookmarks,
+            initial_bookmark=initial and bookmarks,
+            timeout_seconds=number(query, "timeoutSeconds") or DEFAULT_WATCH_SECONDS,
+        )
+        watch = Watch(self._api.store, self._signals, wanted)
+        return Reply(stream=_lines(watch, request.view, request.type))
+
+    def _create(self, request: "_Request") -> Reply:
+        if "create" not in request.type.verbs:
+            raise statuses.method_not_allowed()
+        options = request.options
+        body = stored(request.type, request.document())
+        made = self._api.create(request.type, request.target.namespace, body, options)
+        return request.written(made, 201)
+
+    def _put(self, request: "_Request") -> Reply:
+        body = request.document()
+        check_kind(request.type, body)
+        body = stored(request.type, body)
+        kept = self._api.update(*request.key, lambda _: body, request.options, request.target.subresource)
+        return request.written(kept)
+
+    def _patch(self, request: "_Request") -> Reply:
+        change = patch_function(request.type, request.call.content_type, request.body())
+        kept = self._api.update(*request.key, change, request.options, request.target.subresource)
+        return request.written(kept)
+
+    def _delete(self, request: "_Request") -> Reply:
+        last, gone = self._api.delete(*request.key, request.wishes(), dry_run=request.options.dry_run)
+        if gone and not request.type.returns_deleted:
+            details = {"name": request.target.name, "group": request.type.group, "kind": request.type.plural}
+            return Reply(statuses.success(details | {"uid": last["metadata"]["uid"]}))
+        return request.written(last)
+
+    def _delete_all(self, request: "_Request") -> Reply:
+        items, fields = self._lists.page(request.type, request.target.namespace, request.call.query)
+        for item in items:
+            namespace = item["metadata"].get("namespace", "")
+            self._api.delete(request.type, namespace, item["metadata"]["name"], request.wishes())
+        return Reply(request.view.many(items, fields))
+
+    def _log(self, request: "_Request") -> Reply:
+        if request.call.method != "GET":
+            raise statuses.method_not_allowed()
+        return log_reply(self._api.get(*request.key), request.call.query)
+
+
+class _Request:
+    """One call on one resource."""
+
+    def __init__(self, call: Call, target: Target, type_: ResourceType) -> None:
+        self.call = call
+        self.target = target
+        self.type = type_
+        self.key = (type_, target.namespace, target.name)
+        self.options: WriteOptions = write_options(call.query, call.headers.get("user-agent", ""))
+        view = wanted_view(type_, call)
+        if view is None:
+            raise statuses.not_acceptable(["application/json"])
+        self.view: View = view
+
+    def body(self) -> Any:
+        """The body as data, from JSON or YAML."""
+        if "protobuf" in self.call.content_type or "cbor" in self.call.content_type:
+            raise statuses.unsupported_media_type(["application/json", "application/yaml"])
+        try:
+            if "yaml" in self.call.content_type:
+                return yaml.safe_load(self.call.body)
+            return json.loads(self.call.body)
+        except (ValueError, yaml.YAMLError) as error:
+            raise statuses.bad_request(f"the body of the request does not parse: {error}") from error
+
+    def document(self) -> Json:
+        body = self.body()
+        if not isinstance(body, dict):
+            raise statuses.bad_request("the body of the request is not an object")
+        return body
+
+    def wishes(self) -> Json:
+        """DeleteOptions from the body and the query."""
+        options = self.body() if self.call.body else {}
+        wishes: Json = dict(options) if isinstance(options, dict) else {}
+        if "propagationPolicy" in self.call.query:
+            wishes["propagationPolicy"] = self.call.query["propagationPolicy"]
+        if (grace := number(self.call.query, "gracePeriodSeconds")) is not None:
+            wishes["gracePeriodSeconds"] = grace
+        return wishes
+
+    def written(self, document: Json, code: int = 200) -> Reply:
+        return Reply(self.view.one(document), code, warnings=tuple(self.options.warnings))
+
+
+async def _lines(watch: Watch, view: View, type_: ResourceType) -> AsyncIterator[bytes]:
+    async for kind, document in watch.events(view.empty):
+        shown = document if kind in ("ERROR", "BOOKMARK") else view.event(document)
+        yield dump({"type": kind, "object": shown}) + b"\n"

@@ -1,0 +1,96 @@
+"""The way of an object into the store: what a write may change, and what the server makes of it.
+
+In the API server's order: identity and optimistic concurrency, isolation of the status subresource, then
+`finish`: schema, defaults, rules, managed fields, generation.
+"""
+
+from guard.testing.cluster import crd, statuses
+from guard.testing.cluster.defaults import complete
+from guard.testing.cluster.objects import Json, clone, is_terminating, metadata, name_of
+from guard.testing.cluster.requests import WriteOptions
+from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.statuses import Cause
+
+_SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
+    """The new state with the fields that only the server sets; edits `document`.
+
+    Raises:
+        StatusError: 409 for a stale resourceVersion or another uid, 400 for another name.
+    """
+    fields, before = metadata(document), metadata(old)
+    for field in ("name", "namespace"):
+        given = fields.setdefault(field, before.get(field)) if field in before else fields.pop(field, None)
+        if field in before and given != before[field]:
+            message = (
+                f"the {field} of the object ({given}) does not match the {field} on the URL ({before[field]})"
+            )
+            raise statuses.bad_request(message)
+    if fields.get("uid", before["uid"]) != before["uid"]:
+        why = (
+            f"Precondition failed: UID in precondition: {fields['uid']}, UID in object meta: {before['uid']}"
+        )
+        raise statuses.conflict(type_, name_of(old), why)
+    wanted = fields.get("resourceVersion")
+    if wanted and wanted != before["resourceVersion"]:
+        raise statuses.stale(type_, name_of(old))
+    fields["resourceVersion"] = before["resourceVersion"]
+    for field in _SERVER_OWNED:
+        fields.pop(field, None)
+        if field in before:
+            fields[field] = before[field]
+    return document
+
+
+def isolate(type_: ResourceType, subresource: str, old: Json, document: Json) -> Json:
+    """Let `/status` change only status, and the main endpoint everything but status."""
+    if subresource == "status":
+        changed: Json = clone(old)
+        changed.pop("status", None)
+        if "status" in document:
+            changed["status"] = document["status"]
+        return changed
+    if "status" in type_.subresources:
+        document.pop("status", None)
+        if "status" in old:
+            document["status"] = clone(old["status"])
+    return document
+
+
+def _spec_part(type_: ResourceType, document: Json) -> Json:
+    ignored = {"metadata", "apiVersion", "kind"}
+    if not type_.custom or "status" in type_.subresources:
+        ignored.add("status")
+    return {key: value for key, value in document.items() if key not in ignored}
+
+
+def _check_finalizers(old: Json, document: Json) -> list[Cause]:
+    added = set(metadata(document).get("finalizers") or []) - set(metadata(old).get("finalizers") or [])
+    if not is_terminating(old) or not added:
+        return []
+    message = (
+        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers "
+    )
+    return [Cause("FieldValueForbidden", f"{message}{sorted(added)}", "metadata.finalizers")]
+
+
+def finish(
+    type_: ResourceType, old: Json | None, document: Json, subresource: str, options: WriteOptions
+) -> Json:
+    """The object as it will be stored; edits `document`.
+
+    Raises:
+        StatusError: 422 naming the paths, 400 for unknown fields under Strict.
+    """
+    causes: list[Cause] = []
+    if type_.kind == "CustomResourceDefinition":
+        causes += crd.violations(document)
+    causes += _check_finalizers(old, document) if old else []
+    if causes:
+        raise statuses.invalid(type_, name_of(document), causes)
+    document = complete(type_.group, type_.kind, document, old)
+    if old is not None and type_.counts_generation and _spec_part(type_, old) != _spec_part(type_, document):
+        metadata(document)["generation"] = metadata(old).get("generation", 1) + 1
+    return document
