@@ -71,9 +71,9 @@ def open_candidate(
     try:
         models = tuple(served_models(client))
     except UnauthorizedError as error:
-        raise Stop(Check(ANSWERS, Verdict.ERROR, str(error))) from error
+        raise Stop(Check(ANSWERS, Verdict.ERROR, str(error))) from None
     except TidegateError as error:
-        raise Stop(_silent(str(error), baseline)) from error
+        raise Stop(_silent(str(error), baseline)) from None
     return Target(client, models, detect(models), _model(model, models, baseline), baseline)
 
 
@@ -87,7 +87,7 @@ def open_baseline(endpoint: Endpoint, model: str, timeouts: Timeouts) -> Target:
     try:
         models = tuple(served_models(client))
     except TidegateError as error:
-        raise Stop(Check("baseline-answers", Verdict.ERROR, f"the baseline: {error}")) from error
+        raise Stop(Check("baseline-answers", Verdict.ERROR, f"the baseline: {error}")) from None
     if model not in {served.id for served in models}:
         reason = f"the baseline does not serve {model!r}; it serves {_names(models)}"
         raise Stop(Check("baseline-answers", Verdict.ERROR, reason))

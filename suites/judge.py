@@ -46,7 +46,7 @@ class Judge:
         self.checks.append(check)
 
     def measured(self, **values: Any) -> None:
-        """Fields of this test's own check: value, limit, unit, samples, signal, detail. Say before asserting."""
+        """Say, before asserting, fields of this test's own check: value, limit, unit, samples, detail."""
         self._measured |= values
 
     def not_applicable(self, reason: str) -> NoReturn:

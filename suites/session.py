@@ -28,7 +28,8 @@ from suites.summary import write_summary
 OPTIONS = pytest.StashKey[RunOptions]()
 JUDGE = pytest.StashKey[Judge]()
 
-Settings = SmokeSuite | EvalSuite | LoadSuite
+_SENT = "tidegate"
+
 _SETTINGS: dict[str, type[Any]] = {"smoke": SmokeSuite, "eval": EvalSuite, "load": LoadSuite}
 
 # module:function(found, options) -> None; adds the checks that need every row of the suite.
@@ -92,7 +93,7 @@ class Session:
         if call.when == "call" or error is not None:
             judge = item.stash[JUDGE]
             judge.conclude(error)
-            report.tidegate = judge.to_text()
+            report.__dict__[_SENT] = judge.to_text()  # survives the way from a worker, as all attributes do
             _fail_by_check(report, judge)
         return report
 
@@ -104,7 +105,7 @@ class Session:
         found = self._found[suite_of(self._config.rootpath / report.nodeid.partition("::")[0])]
         found.started_at = min(found.started_at, getattr(report, "start", self._began_at))
         found.finished_at = max(found.finished_at, getattr(report, "stop", self._began_at))
-        if sent := getattr(report, "tidegate", None):
+        if sent := getattr(report, _SENT, None):
             found.take(sent)
         elif report.failed:  # a worker died in it
             found.errors.append(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}")

@@ -78,7 +78,7 @@ class Reply:
 
 
 class ChatClient:
-    """Asks one endpoint. Thread-safe; keeps connections open between requests."""
+    """Asks one endpoint, each time over a connection of its own. Thread-safe."""
 
     def __init__(
         self,

@@ -16,9 +16,10 @@ import httpx
 from guard.core.samples import Arm
 from guard.errors import ConfigurationError, NotFoundError, UnauthorizedError, UnreachableError
 
-# Servers close idle connections after 5 s (uvicorn, llama.cpp). Ours go first: a request that is sent into
-# a closing connection fails, and the failure would be counted against the runtime.
-_KEEPALIVE_SECONDS = 2.0
+# A connection for each request. Servers close kept ones when they like (llama.cpp after a few answers,
+# without notice), and a request sent into a closing connection would count against the runtime. Asking
+# again would hide real faults. The price, a handshake, is the same for both arms.
+_LIMITS = httpx.Limits(max_keepalive_connections=0)
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,13 @@ def open_client(endpoint: Endpoint, timeouts: Timeouts, *, trust_env: bool = Fal
     Close it, or use it as a context manager.
     """
     headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    limits = httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS)
     timeout = httpx.Timeout(timeouts.read, connect=timeouts.connect)
     # A TLS context costs 20 ms of CPU; plain HTTP needs none.
     verify = _trust(endpoint.ca_file) if endpoint.url.startswith("https:") else False
     return httpx.Client(
         base_url=endpoint.url,
         headers=headers,
-        limits=limits,
+        limits=_LIMITS,
         timeout=timeout,
         trust_env=trust_env,
         verify=verify,

@@ -26,7 +26,7 @@ SPECIAL_TOKENS = re.compile(
 # language: "very, very, very" occurs, and so does a rule of dashes.
 MAX_REPEATS = 8
 LOOP_CHARACTERS = 24
-_LOOP = re.compile(r"(.{1,40}?)\1{%d,}" % MAX_REPEATS)
+_LOOP = re.compile(rf"(.{{1,40}}?)\1{{{MAX_REPEATS},}}")
 
 
 @pytest.fixture(scope="module")
