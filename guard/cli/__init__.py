@@ -12,8 +12,18 @@ import click
 from guard import __version__
 from guard.errors import TidegateError
 
-# name -> (module, one line for the overview); the module holds the click command under the name `command`
-_COMMANDS: dict[str, tuple[str, str]] = {}
+# name -> (module[:attribute], one line for the overview); without attribute, the module's `command`
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "gate": ("guard.cli.gate", "Judge a candidate once: exit 0 pass, 1 fail, 2 undecided, 3 error."),
+    "load": ("guard.cli.load", "Send open-loop streaming load and keep every request."),
+    "guard": ("guard.cli.guard", "The daemon: judge each Change, move its weight, roll it back."),
+    "change": ("guard.cli.change", "Open, list and close Changes."),
+    "promote": ("guard.cli.intent:promote", "Take the rest of a Change's steps now."),
+    "hold": ("guard.cli.intent:hold", "Stay at the current step."),
+    "resume": ("guard.cli.intent:resume", "Go on after a hold."),
+    "rollback": ("guard.cli.intent:rollback", "Return all traffic to the stable now."),
+    "demo": ("guard.cli.demo", "Three real rollouts on this machine, two of them bad."),
+}
 
 
 class _LazyGroup(click.Group):
@@ -25,7 +35,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

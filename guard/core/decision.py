@@ -242,8 +242,9 @@ def _progressing(situation: Situation, policy: Policy) -> Action:
     left = situation.stage_started_at + step.hold_seconds - situation.now
     forced = situation.intent is Intent.PROMOTE
     if not forced and (left > 0 or not situation.suites_done):
-        what = f"{left:.0f} s left" if left > 0 else "suites are running"
-        return Wait("Analysing", f"step {situation.step + 1} at {step.weight_percent} %, {what}")
+        # No countdown here: the message stands in the Change's status, which must not change every second.
+        what = f"holding for {step.hold_seconds:.0f} s" if left > 0 else "suites are running"
+        return Wait("Analysing", f"step {situation.step + 1} at {step.weight_percent} %: {what}")
     if not forced and situation.verdict is not Verdict.PASS:
         return _undecided(situation, policy)
     if situation.step + 1 < len(policy.steps):

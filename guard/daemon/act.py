@@ -1,0 +1,111 @@
+"""Performing what was decided: the only writes to routes and workloads are here.
+
+Owns the order in which things are written: the intent into the Change's status first, then the route's
+phase, then what follows from it. Every method may be repeated after a crash. Reads what it changes afresh,
+because a watch may lag. Refuses to decide.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from guard.adapters.kubernetes.client import DEPLOYMENTS, HTTP_ROUTES, KubernetesClient, Object
+from guard.adapters.routers.httproute import RouteState, move_weight, read_route
+from guard.adapters.workloads import replace_template, rolled_out, same_template, scale, template_for
+from guard.api.change import Plan
+from guard.core.change import RESTING, RoutePhase
+from guard.errors import ConflictError
+
+ATTEMPTS = 5  # of a guarded patch; each begins with a fresh read
+
+
+class Actor:
+    """Acts on the route and the workloads of one Change."""
+
+    def __init__(self, client: KubernetesClient, namespace: str, change: str, plan: Plan) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._change = change
+        self._plan = plan
+        self._target = plan.guard.target
+
+    def claim(self) -> None:
+        """Writes Progressing and this Change on a route at rest; the weights stay at 0.
+
+        Raises:
+            ConflictError: Another Change holds the route, or the canary has traffic.
+        """
+        route = self._route()
+        if route.change == self._change and route.phase is RoutePhase.PROGRESSING:
+            return
+        if route.phase not in RESTING or route.weight_percent > 0:
+            raise ConflictError(
+                f"the route is {route.phase} by change {route.change}, canary weight {route.weight_percent} %"
+            )
+        move_weight(self._client, route, 0, RoutePhase.PROGRESSING, self._change)
+
+    def set_weight(self, percent: int, phase: RoutePhase) -> None:
+        """Moves the canary's share, if the route is still this Change's."""
+
+        def move(route: RouteState) -> None:
+            self._own(route)
+            move_weight(self._client, route, percent, phase, self._change)
+
+        self._guarded(move)
+
+    def copy_template(self) -> None:
+        """Gives the stable the promoted template."""
+        self._set_stable_template(self._plan.canary_template)
+
+    def roll_back(self) -> bool:
+        """Returns all traffic to the stable; True once the route's weight is 0.
+
+        From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
+        """
+        route = self._route()
+        if route.change != self._change:
+            return route.weight_percent == 0
+        if route.phase is RoutePhase.PROMOTING and not self._stable_restored():
+            return False
+        self.set_weight(0, RoutePhase.ROLLING_BACK)
+        return True
+
+    def finish(self, phase: RoutePhase) -> None:
+        """Leaves the route at rest, in the phase that the Change ended with."""
+        self.set_weight(0, phase)
+
+    def scale_down_canary(self) -> None:
+        scale(self._client, self._deployment(self._target.canary.workload.name), 0)
+
+    def _stable_restored(self) -> bool:
+        stable = self._deployment(self._target.stable.workload.name)
+        if not same_template(stable["spec"]["template"], self._plan.stable_template):
+            self._set_stable_template(self._plan.stable_template)
+            return False
+        return rolled_out(stable)
+
+    def _set_stable_template(self, template: Mapping[str, Any]) -> None:
+        stable = self._deployment(self._target.stable.workload.name)
+        own = stable["spec"]["template"]
+        if not same_template(own, template):
+            replace_template(self._client, stable, template_for(template, own))
+
+    def _own(self, route: RouteState) -> None:
+        if route.change != self._change:
+            raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
+
+    def _guarded(self, patch: Callable[[RouteState], None]) -> None:
+        """Tries with fresh reads: others (the gateway's status, a person) write to the route, too."""
+        for attempt in range(ATTEMPTS):
+            try:
+                patch(self._route())
+                return
+            except ConflictError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+
+    def _route(self) -> RouteState:
+        route = self._client.get(HTTP_ROUTES, self._namespace, self._target.route.name)
+        return read_route(route, self._target.stable.service, self._target.canary.service)
+
+    def _deployment(self, name: str) -> Object:
+        return self._client.get(DEPLOYMENTS, self._namespace, name)

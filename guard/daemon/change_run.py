@@ -1,0 +1,413 @@
+"""One Change on its way: observe, analyse, decide, act, once a tick.
+
+Owns what this process knows of the Change beyond its status: measurements, evidence, suites under way.
+Everything a successor needs stands in the status and on the route. Refuses to judge (`analyse`), to decide
+(`guard.core.decision`) and to write to the cluster by itself (`act`, `status`).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.workloads import same_template
+from guard.api.change import ChangeSpec, plan_digest
+from guard.api.fields import seconds
+from guard.api.suites import Suite
+from guard.core import decision as actions
+from guard.core.blocks import PodEvent
+from guard.core.change import Intent, Phase, Reason, RoutePhase
+from guard.core.check import Check, SuiteResult
+from guard.core.decision import Policy, Situation, Step, advise, decide
+from guard.core.samples import Arm
+from guard.core.verdict import Verdict
+from guard.daemon.act import Actor
+from guard.daemon.admission import refusal
+from guard.daemon.analyse import Analysis, Opinion
+from guard.daemon.drain import Drain
+from guard.daemon.measure import Measurements
+from guard.daemon.observe import Observation, PodWatch
+from guard.daemon.progress import Decision, Progress
+from guard.daemon.stage import Process, Stage
+from guard.errors import TidegateError
+
+RETRY_SUITES_SECONDS = 60.0
+
+StartSuite = Callable[[str, Suite, Endpoint, Endpoint | None], Process]
+"""(stage, suite, candidate, baseline) -> the suite under way."""
+
+
+class ChangeRun:
+    """Call `tick()` at least once a second, and whenever something was measured."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: ChangeSpec,
+        progress: Progress,
+        *,
+        look: Callable[[], Observation],
+        actor: Actor,
+        measurements: Measurements,
+        start_suite: StartSuite,
+        save: Callable[[Progress], None],
+        api_key: str | None = None,
+    ) -> None:
+        self.name = name
+        self.progress = progress
+        self.intent: Intent | None = None
+        self.analysis = Analysis(spec.plan.guard)
+        self.results: list[tuple[str, SuiteResult]] = []
+        self.live_checks: list[tuple[int, tuple[Check, ...]]] = []
+        self.weights: list[tuple[float, int]] = []
+        self.clock_offset = time.time() - time.monotonic()
+        self._spec = spec
+        self._guard = spec.plan.guard
+        self._policy = policy_of(spec)
+        self._look = look
+        self._actor = actor
+        self._measurements = measurements
+        self._start_suite = start_suite
+        self._save = save
+        self._api_key = api_key
+        self._drain = Drain(self._guard, measurements, self.analysis)
+        self._resuming = progress.phase is not Phase.PENDING
+        self._stage: Stage | None = None
+        self._stage_done_at: float | None = None
+        self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
+        self._template_reported = False
+        measurements.start()
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.phase is Phase.FINISHED
+
+    def stop(self) -> None:
+        """Ends measurements and suites; leaves the cluster as it is."""
+        self._measurements.stop()
+        if self._stage is not None:
+            self._stage.kill()
+
+    def tick(self) -> None:
+        """One round. A fault of the API is noted and tried again at the next tick."""
+        now, mono = time.time(), time.monotonic()
+        seen = self._look()
+        self._feed(seen, mono)
+        if self._resuming:
+            self._resume(seen, now, mono)
+        opinion = self._opinion(now, mono)
+        situation = self._situation(now, seen, opinion)
+        chosen = decide(situation, self._policy) if self._policy.enforce else advise(situation, self._policy)
+        if not self._policy.enforce:
+            self._remember_what_would_be_done(decide(situation, self._policy), opinion, now)
+        try:
+            self._perform(chosen, seen, opinion, now, mono)
+        except TidegateError as error:
+            self._say("ActionFailed", str(error))
+        self._save(self.progress)
+
+    # -- observe and analyse
+
+    def _feed(self, seen: Observation, mono: float) -> None:
+        self.analysis.take(self._measurements.take(), mono)
+        events = self._pods[Arm.BASELINE].events(mono, seen.stable.replicas)
+        events += self._pods[Arm.CANARY].events(mono, seen.canary.replicas)
+        if self.progress.phase in (Phase.TESTING, Phase.PROGRESSING):
+            events += self._template_events(seen, mono)
+            self.analysis.take_events(events)
+        weight = seen.route.weight_percent if seen.route else self.progress.weight_percent
+        if not self.weights or self.weights[-1][1] != weight:
+            self.weights.append((mono + self.clock_offset, weight))
+        self.progress.weight_percent = weight
+
+    def _template_events(self, seen: Observation, mono: float) -> list[PodEvent]:
+        """The canary's template is not the one that was opened: what runs is not what was planned."""
+        if self._template_reported or not seen.canary.template:
+            return []
+        if plan_digest(self._guard, seen.canary.template) == self._spec.plan.digest:
+            return []
+        self._template_reported = True
+        return [PodEvent(mono, Arm.CANARY, "", "fingerprint", "the canary's pod template is not the plan's")]
+
+    def _opinion(self, now: float, mono: float) -> Opinion:
+        results = self._stage.results if self._stage else []
+        if self._stage is not None:
+            self._note_result(self._stage.poll(), now)
+        phase = self.progress.phase
+        live = phase is Phase.PROGRESSING or (phase is Phase.PROMOTING and self.progress.weight_percent > 0)
+        ended = phase is Phase.PROGRESSING and now >= self._stage_ends_at()
+        return self.analysis.opinion(mono, results, live, ended)
+
+    def _note_result(self, result: SuiteResult | None, now: float) -> None:
+        if result is None:
+            return
+        stage = self._stage_name()
+        self.results.append((stage, result))
+        self.progress.suites.append({"stage": stage, "suite": result.suite, "verdict": str(result.verdict)})
+        self._say("SuiteFinished", f"{result.suite} ({stage}): {result.verdict}", now)
+
+    def _situation(self, now: float, seen: Observation, opinion: Opinion) -> Situation:
+        progress = self.progress
+        done = self._stage is None or self._stage.done
+        if done and self._stage_done_at is None:
+            self._stage_done_at = now
+        progress.verdict = opinion.verdict if progress.phase is not Phase.PENDING else None
+        return Situation(
+            now=now,
+            phase=progress.phase,
+            step=progress.step,
+            opened_at=progress.opened_at,
+            stage_started_at=progress.stage_started_at,
+            weight_percent=progress.weight_percent,
+            verdict=self._verdict_for(opinion, done),
+            deciding=opinion.deciding,
+            suites_done=done,
+            canary_ready=seen.canary.ready and seen.stable.ready,
+            refusal=refusal(self.name, self._spec, seen),
+            intent=self.intent,
+            quiet=self._quiet(now, seen),
+            stable_has_template=same_template(self._spec.plan.canary_template, seen.stable.template),
+            stable_ready=seen.stable.ready,
+            canary_scaled_down=seen.canary.scaled_down,
+        )
+
+    def _verdict_for(self, opinion: Opinion, suites_done: bool) -> Verdict | None:
+        """While suites still run, only a FAIL counts; draining and rolling back are not judged."""
+        phase = self.progress.phase
+        if phase is Phase.PROMOTING:
+            return Verdict.FAIL if opinion.verdict is Verdict.FAIL else Verdict.PASS
+        if phase in (Phase.PENDING, Phase.ROLLING_BACK, Phase.FINISHED):
+            return None
+        if opinion.verdict is Verdict.FAIL or suites_done:
+            return opinion.verdict
+        return None
+
+    def _quiet(self, now: float, seen: Observation) -> bool:
+        known = self.progress.quiet_at is not None
+        canaries = seen.endpoints(self._guard.target.runtime.port, self._api_key)[Arm.CANARY]
+        quiet = self._drain.quiet(self.progress, now, self.clock_offset, canaries)
+        if quiet and not known:
+            self._say("Quiet", "no new user request reaches the canary", now)
+        return quiet
+
+    # -- act
+
+    def _perform(
+        self, action: actions.Action, seen: Observation, opinion: Opinion, now: float, mono: float
+    ) -> None:
+        match action:
+            case actions.Wait(reason, message):
+                self.progress.reason, self.progress.message = reason, message
+                self._retry_suites(reason, seen, now)
+            case actions.Refuse(reason, message):
+                self._end(Reason.REFUSED, f"{reason}: {message}", now)
+            case actions.StartTesting():
+                self._start_testing(seen, now)
+            case actions.EnterStep(step, weight):
+                self._enter_step(step, weight, seen, now, mono)
+            case actions.RollBack():
+                self._roll_back(action, opinion, now)
+            case actions.FinishRollback():
+                self._finish_rollback(now)
+            case actions.FinishObserved():
+                self._end(Reason.OBSERVED, "the weight moved by others has come to rest", now)
+            case _:
+                self._promote(action, now)
+
+    def _start_testing(self, seen: Observation, now: float) -> None:
+        if self._policy.enforce:
+            self._actor.claim()
+        self._enter(
+            Phase.TESTING, now, "TestingBeforeTraffic", "the canary is ready; suites before traffic begin"
+        )
+        self._run_suites(self._guard.suites.before_traffic, seen)
+
+    def _enter_step(self, step: int, weight: int, seen: Observation, now: float, mono: float) -> None:
+        if self._policy.enforce:
+            self._actor.set_weight(weight, RoutePhase.PROGRESSING)
+            self.progress.weight_percent = weight
+        if self.progress.phase is Phase.PROGRESSING:
+            self._keep_live_checks(mono)
+        self.progress.step = step
+        self._enter(
+            Phase.PROGRESSING,
+            now,
+            "StepEntered",
+            f"step {step + 1} of {len(self._policy.steps)}: {weight} % of the traffic goes to the canary",
+        )
+        self._begin_step(seen, now, mono)
+
+    def _begin_step(self, seen: Observation, now: float, mono: float) -> None:
+        planned = self._guard.steps[self.progress.step]
+        self.progress.stage_started_at = now
+        weight = self.progress.weight_percent
+        self.analysis.start_step(mono, weight, seconds(planned.hold), planned.min_requests)
+        self._measurements.probes.resume()
+        self._run_suites(self._guard.suites.on_step, seen)
+
+    def _keep_live_checks(self, mono: float) -> None:
+        """What the rule says of the step that ends now, for the record."""
+        self.live_checks.append((self.progress.step, self.analysis.live(mono, True).checks))
+
+    def _roll_back(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
+        if self.progress.phase is Phase.PENDING:
+            self._end(Reason.ABANDONED, action.message, now)
+            return
+        if self.progress.decision is None:
+            self._decide_rollback(action, opinion, now)
+            self._save(self.progress)  # the intent first: a successor goes on from it
+        if self._actor.roll_back():
+            self.progress.patched_at = self.progress.patched_at or time.time()
+            self.progress.weight_percent = 0
+            self._run_suites(self._guard.suites.after_rollback, self._look(), after=True)
+            self._say("TrafficReturned", "all traffic goes to the stable")
+
+    def _decide_rollback(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
+        progress = self.progress
+        self._measurements.probes.pause()
+        if self._stage is not None:
+            self._stage.kill()
+        from_traffic = action.check is not None and action.check in opinion.live
+        progress.decision = Decision(
+            action="Abandon" if action.abandoned else "RollBack",
+            reason=action.reason,
+            message=action.message,
+            at=now,
+            signal=action.check.signal or action.check.name if action.check else None,
+            sample_at=self._unix(opinion.sample_at) if from_traffic else None,
+            fault_at=self._unix(opinion.fault_at) if from_traffic else None,
+            abandoned=action.abandoned,
+        )
+        progress.verdict = opinion.verdict
+        self.live_checks.append((progress.step, opinion.live))
+        self._enter(Phase.ROLLING_BACK, now, action.reason, action.message)
+
+    def _finish_rollback(self, now: float) -> None:
+        self._actor.finish(RoutePhase.ROLLED_BACK)
+        decision = self.progress.decision
+        abandoned = decision is not None and decision.abandoned
+        why = decision.message if decision else self.progress.message
+        self._end(Reason.ABANDONED if abandoned else Reason.ROLLED_BACK, why, now)
+
+    def _promote(self, action: actions.Action, now: float) -> None:
+        progress = self.progress
+        match action:
+            case actions.BeginPromotion():
+                progress.decision = Decision("Promote", "Promoting", "every step passed", now)
+                self._keep_live_checks(time.monotonic())
+                self._actor.set_weight(progress.weight_percent, RoutePhase.PROMOTING)
+                self._enter(Phase.PROMOTING, now, "Promoting", "the stable takes the canary's pod template")
+            case actions.CopyTemplate():
+                self._actor.copy_template()
+            case actions.ReturnWeight():
+                self._actor.set_weight(0, RoutePhase.PROMOTED)
+                progress.patched_at = time.time()
+                progress.weight_percent = 0
+                self._measurements.probes.pause()
+                self._say("WeightReturned", "the stable runs the new template and has all traffic", now)
+            case actions.ScaleDownCanary():
+                self._actor.scale_down_canary()
+            case actions.FinishPromotion():
+                self._end(Reason.PROMOTED, "promoted; " + self._proof(), now)
+
+    def _proof(self) -> str:
+        """What a promotion under NoHarmFound rests on: the power that the record must state."""
+        found = [c.reason for _, result in self.results for c in result.checks if c.name == "eval-paired"]
+        return "without proof of equality" + (f": {found[-1]}" if found else "")
+
+    # -- bookkeeping
+
+    def _remember_what_would_be_done(self, action: actions.Action, opinion: Opinion, now: float) -> None:
+        """Advise: the first thing that could not have been taken back."""
+        if self.progress.would_have is not None:
+            return
+        match action:
+            case actions.RollBack(reason, message, check) if self.progress.phase is not Phase.PENDING:
+                signal = (check.signal or check.name) if check else None
+                at = self._unix(opinion.sample_at)
+                self.progress.would_have = Decision("RollBack", reason, message, now, signal, at)
+                self._say("WouldRollBack", message, now)
+            case actions.BeginPromotion():
+                self.progress.would_have = Decision("Promote", "Promoting", "every step passed", now)
+                self._say("WouldPromote", "every step passed", now)
+
+    def _retry_suites(self, reason: str, seen: Observation, now: float) -> None:
+        """A stage held by an error or by silence before traffic: ask again, the trouble may be over."""
+        held = (
+            reason.startswith("Held") and reason != "HeldByOperator" and self.progress.phase is Phase.TESTING
+        )
+        if held and self._stage_done_at is not None and now - self._stage_done_at >= RETRY_SUITES_SECONDS:
+            self._run_suites(self._guard.suites.before_traffic, seen)
+
+    def _run_suites(self, suites: Sequence[Suite], seen: Observation, after: bool = False) -> None:
+        if self._stage is not None:
+            self._stage.kill()
+        found = seen.endpoints(self._guard.target.runtime.port, self._api_key)
+        baseline = next(iter(found[Arm.BASELINE]), None)
+        canary = next(iter(found[Arm.CANARY]), None)
+        # After a rollback the stable is what must be healthy; it is then the candidate of its own suites.
+        candidate, compared = (baseline, None) if after else (canary, baseline)
+        stage = self._stage_name()
+        self._stage_done_at = None
+        if candidate is None:
+            self._stage = Stage((), lambda suite: self._start_suite(stage, suite, Endpoint(""), None))
+            return
+        target = replace(candidate, arm=Arm.CANARY)
+        self._stage = Stage(suites, lambda suite: self._start_suite(stage, suite, target, compared))
+
+    def _stage_name(self) -> str:
+        if self.progress.phase is Phase.PROGRESSING:
+            return f"step-{self.progress.step + 1}"
+        return "after-rollback" if self.progress.phase is Phase.ROLLING_BACK else "before-traffic"
+
+    def _stage_ends_at(self) -> float:
+        return self.progress.stage_started_at + self._policy.steps[self.progress.step].hold_seconds
+
+    def _enter(self, phase: Phase, now: float, reason: str, message: str) -> None:
+        self.progress.phase = phase
+        self.progress.stage_started_at = now
+        self.progress.reason, self.progress.message = reason, message
+        self._say(reason, message, now)
+
+    def _end(self, reason: Reason, message: str, now: float) -> None:
+        self.progress.phase = Phase.FINISHED
+        self.progress.ended = reason
+        self.progress.finished_at = now
+        self.progress.reason, self.progress.message = str(reason), message
+        self._say(str(reason), message, now)
+        self.stop()
+
+    def _say(self, kind: str, message: str, now: float | None = None) -> None:
+        last = self.progress.timeline[-1] if self.progress.timeline else None
+        if last is None or (last.kind, last.message) != (kind, message):
+            self.progress.note(time.time() if now is None else now, kind, message)
+
+    def _unix(self, mono: float | None) -> float | None:
+        return None if mono is None else mono + self.clock_offset
+
+    def _resume(self, seen: Observation, now: float, mono: float) -> None:
+        """Starts again what a predecessor had under way: the evidence of its stage died with it."""
+        self._resuming = False
+        progress = self.progress
+        self._say("Resumed", f"a new guard goes on in phase {progress.phase}", now)
+        if progress.phase is Phase.TESTING:
+            progress.stage_started_at = now
+            self._run_suites(self._guard.suites.before_traffic, seen)
+        elif progress.phase is Phase.PROGRESSING:
+            self._begin_step(seen, now, mono)
+        elif progress.phase is Phase.ROLLING_BACK and progress.weight_percent == 0:
+            progress.patched_at = progress.patched_at or now
+            self._run_suites(self._guard.suites.after_rollback, seen, after=True)
+
+
+def policy_of(spec: ChangeSpec) -> Policy:
+    """The frozen plan, as deciding needs it."""
+    guard = spec.plan.guard
+    return Policy(
+        enforce=guard.enforcement == "Enforce",
+        steps=tuple(Step(step.weight, seconds(step.hold)) for step in guard.steps),
+        roll_back_when_inconclusive=guard.on_inconclusive == "Rollback",
+        provisioning_deadline_seconds=seconds(guard.deadlines.provisioning),
+        step_deadline_seconds=seconds(guard.deadlines.step),
+        change_deadline_seconds=seconds(guard.deadlines.change),
+    )

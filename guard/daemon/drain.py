@@ -1,0 +1,58 @@
+"""When traffic has really left the canary: no *new* user request for a quiet period, and no open stream.
+
+A patch that returned 200 is not the end of a rollback: the gateway learns of it later, and streams go on.
+Owns the three times of a rollback's end. Refuses to know why the traffic left.
+"""
+
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.signals.pods import requests_in_flight
+from guard.api.fields import seconds
+from guard.api.guard import GuardSpec
+from guard.core.samples import Arm
+from guard.daemon.analyse import Analysis
+from guard.daemon.measure import Measurements
+from guard.daemon.progress import Progress
+
+QUIET_SECONDS = 3.0  # arbitrary: longer than a gateway takes to learn of a weight, short beside a rollback
+
+
+class Drain:
+    """Watches the canary after its weight has gone to 0."""
+
+    def __init__(self, spec: GuardSpec, measurements: Measurements, analysis: Analysis) -> None:
+        self._runtime = spec.target.runtime
+        self._timeout = seconds(spec.drain.timeout)
+        self._measurements = measurements
+        self._analysis = analysis
+
+    def quiet(self, progress: Progress, now: float, clock_offset: float, canaries: list[Endpoint]) -> bool:
+        """Whether it is over; writes `last_new_request_at` and `quiet_at` into the progress.
+
+        Streams still open when `drain.timeout` has passed no longer count.
+        """
+        if progress.quiet_at is not None:
+            return True
+        if progress.patched_at is None or progress.weight_percent > 0:
+            return False
+        progress.last_new_request_at = self._last_new_request(clock_offset)
+        since = max(progress.patched_at, progress.last_new_request_at or 0.0)
+        if now - since < QUIET_SECONDS:
+            return False
+        if now - progress.patched_at < self._timeout and self._in_flight(canaries) > 0:
+            return False
+        progress.quiet_at = now
+        return True
+
+    def _last_new_request(self, clock_offset: float) -> float | None:
+        """By the access log where there is one; else when the counters last moved, an upper bound."""
+        logged = self._measurements.last_canary_request_at
+        if logged is not None:
+            return logged
+        counted = [b.start + b.seconds for b in self._analysis.blocks if b.arm is Arm.CANARY]
+        return max(counted) + clock_offset if counted else None
+
+    def _in_flight(self, canaries: list[Endpoint]) -> int:
+        """Requests that the canary's pods still work on; a pod that does not tell holds nothing up."""
+        path = self._runtime.metrics_path
+        counts = [requests_in_flight(endpoint, self._runtime.type, path) for endpoint in canaries]
+        return sum(count or 0 for count in counts)

@@ -1,0 +1,268 @@
+"""The daemon: one namespace, every Guard and Change in it, while the Lease is held.
+
+Owns starting and ending a `ChangeRun` for each unfinished Change, saving its progress, and waking up. At
+most one Change of a Guard runs at a time; the others wait their turn in order of creation. Refuses to know
+what a tick does.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.kubernetes.client import CHANGES, GUARDS, SECRETS, KubernetesClient, Object
+from guard.adapters.kubernetes.events import emit
+from guard.adapters.kubernetes.lease import Lease
+from guard.api.change import ChangeSpec
+from guard.api.fields import parse
+from guard.api.guard import GuardSpec
+from guard.api.suites import Suite
+from guard.core.change import Intent, Phase, Reason
+from guard.daemon.act import Actor
+from guard.daemon.change_run import ChangeRun
+from guard.daemon.measure import Measurements
+from guard.daemon.observe import Namespace
+from guard.daemon.progress import Progress, rfc3339
+from guard.daemon.record import Recorder
+from guard.daemon.stage import Process
+from guard.errors import ConfigurationError, TidegateError
+
+TICK_SECONDS = 1.0
+_WARNINGS = frozenset({Reason.ROLLED_BACK, Reason.REFUSED, Reason.ABANDONED, "ActionFailed"})
+
+log = logging.getLogger("tidegate.guard")
+
+
+@dataclass
+class _Running:
+    """One Change under way, and what has been written of it."""
+
+    run: ChangeRun
+    recorder: Recorder
+    saved: dict[str, Any] = field(default_factory=dict)
+    announced: int = 0
+
+
+class Daemon:
+    """Call `run()`; it returns when `stop()` was called."""
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        namespace: str,
+        identity: str,
+        artifacts: Path,
+        now: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._namespace = Namespace(client, namespace, self.wake)
+        self._lease = Lease(client, namespace, "tidegate-guard", identity)
+        self._artifacts = artifacts
+        self._now = now
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._running: dict[str, _Running] = {}
+        self._guard_status: dict[str, Any] = {}
+
+    def wake(self) -> None:
+        """Something has arrived: do not wait for the next tick."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Raises ConfigurationError when the namespace cannot be watched at the start."""
+        self._namespace.start()
+        log.info("watching namespace %s", self._namespace.name)
+        led = False
+        try:
+            while not self._stop.is_set():
+                leads = self._lease.hold()
+                if leads != led:
+                    log.info("leading" if leads else "not leading: another guard holds the lease")
+                    led = leads
+                self._tick() if leads else self._drop_all()
+                self._wake.wait(TICK_SECONDS)
+                self._wake.clear()
+        finally:
+            self._drop_all()
+            self._namespace.stop()
+            self._lease.release()
+
+    def _tick(self) -> None:
+        for guard in self._namespace.guards:
+            self._check_guard(guard)
+        waiting = sorted(self._namespace.changes, key=lambda c: c["metadata"]["creationTimestamp"])
+        busy = {running.run.guard_name for running in self._running.values()}
+        for change in waiting:
+            name = change["metadata"]["name"]
+            if (change.get("status") or {}).get("phase") == Phase.FINISHED:
+                continue
+            if name not in self._running:
+                if change["spec"].get("guard") in busy:
+                    continue
+                self._begin(change)
+                busy.add(change["spec"].get("guard"))
+            if name in self._running:
+                self._advance(name, change)
+        gone = self._running.keys() - {change["metadata"]["name"] for change in waiting}
+        for name in gone:
+            self._end(name)
+
+    def _begin(self, change: Object) -> None:
+        name = change["metadata"]["name"]
+        try:
+            spec = parse(ChangeSpec, change["spec"], f"Change {name}: spec")
+            api_key = self._api_key(spec.plan.guard)
+        except TidegateError as error:
+            self._refuse(change, str(error))
+            return
+        progress = Progress.from_status(change.get("status") or {}, self._now())
+        folder = self._artifacts / self._namespace.name / name
+        recorder = Recorder(folder, name, spec)
+        guard = spec.plan.guard
+        port = guard.target.runtime.port
+        measurements = Measurements(
+            self._client,
+            self._namespace.name,
+            guard,
+            lambda: self._namespace.look(guard).endpoints(port, api_key),
+            self.wake,
+        )
+
+        def start_suite(stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
+            return recorder.start_suite(stage, suite, candidate, baseline, self.wake)
+
+        run = ChangeRun(
+            name,
+            spec,
+            progress,
+            look=lambda: self._namespace.look(guard),
+            actor=Actor(self._client, self._namespace.name, name, spec.plan),
+            measurements=measurements,
+            start_suite=start_suite,
+            save=lambda progress: self._save(name, progress),
+            api_key=api_key,
+        )
+        self._running[name] = _Running(run, recorder)
+        log.info("change %s: begins in phase %s", name, progress.phase)
+
+    def _advance(self, name: str, change: Object) -> None:
+        running = self._running[name]
+        action = change["spec"].get("action")
+        running.run.intent = Intent(action) if action else None
+        try:
+            running.run.tick()
+        except TidegateError as error:
+            log.warning("change %s: %s", name, error)
+        self._announce(running, change)
+        if running.run.finished:
+            self._close(name, change)
+
+    def _close(self, name: str, change: Object) -> None:
+        """Writes the evidence, then the final status: who waits for Finished finds the report."""
+        running = self._running[name]
+        progress = running.run.progress
+        progress.evidence = running.recorder.finish(running.run)
+        if progress.ended is Reason.PROMOTED:
+            self._record_last_known_good(running, change)
+        self._save(name, progress)
+        self._end(name)
+
+    def _record_last_known_good(self, running: _Running, change: Object) -> None:
+        plan = change["spec"]["plan"]
+        good = {
+            "change": change["metadata"]["name"],
+            "digest": plan["digest"],
+            "podTemplate": plan["canaryTemplate"],
+            "recordedAt": rfc3339(self._now()),
+        }
+        body = {"status": {"lastKnownGood": good}}
+        self._client.patch_merge(GUARDS, self._namespace.name, change["spec"]["guard"], body, "status")
+
+    def _save(self, name: str, progress: Progress) -> None:
+        """Patches the Change's status where it differs from what was last written."""
+        running = self._running[name]
+        document = progress.to_status(len(running.run.spec.plan.guard.steps), None)
+        if progress.ended is not None and progress.evidence is None:
+            return  # finished is written once, with the evidence
+        if document != running.saved:
+            body = {"status": document}
+            self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
+            running.saved = document
+
+    def _announce(self, running: _Running, change: Object) -> None:
+        """New lines of the timeline, as log lines and Events."""
+        timeline = running.run.progress.timeline
+        for entry in timeline[running.announced :]:
+            log.info("change %s: %s: %s", running.run.name, entry.kind, entry.message)
+            emit(self._client, change, entry.kind, entry.message, warning=entry.kind in _WARNINGS)
+        running.announced = len(timeline)
+
+    def _refuse(self, change: Object, message: str) -> None:
+        """A Change that cannot even be read ends here, with the reason in its condition."""
+        name = change["metadata"]["name"]
+        now = self._now()
+        progress = Progress(opened_at=now, phase=Phase.FINISHED, stage_started_at=now, ended=Reason.REFUSED)
+        progress.reason, progress.message, progress.finished_at = str(Reason.REFUSED), message, now
+        progress.note(now, str(Reason.REFUSED), message)
+        log.warning("change %s: refused: %s", name, message)
+        body = {"status": progress.to_status(0, change["metadata"].get("generation"))}
+        self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
+
+    def _check_guard(self, guard: Object) -> None:
+        """Says on the Guard whether it can be used, and if not, why."""
+        name, generation = guard["metadata"]["name"], guard["metadata"].get("generation")
+        try:
+            spec = parse(GuardSpec, guard["spec"], f"Guard {name}: spec")
+            problem = self._namespace.look(spec).problem
+            reason, message = (
+                ("TargetNotAsStated", problem) if problem else ("Accepted", "the target is as stated")
+            )
+            accepted = problem is None
+        except ConfigurationError as error:
+            accepted, reason, message = False, "Invalid", str(error)
+        key = (accepted, reason, message, generation)
+        if self._guard_status.get(name) == key:
+            return
+        condition = {
+            "type": "Accepted",
+            "status": "True" if accepted else "False",
+            "reason": reason,
+            "message": message,
+            "observedGeneration": generation,
+            "lastTransitionTime": rfc3339(self._now()),
+        }
+        body = {"status": {"conditions": [condition]}}
+        try:
+            self._client.patch_merge(GUARDS, self._namespace.name, name, body, "status")
+            self._guard_status[name] = key
+        except TidegateError as error:
+            log.warning("guard %s: its status could not be written: %s", name, error)
+
+    def _api_key(self, guard: GuardSpec) -> str | None:
+        """The runtime's key, read when needed and never stored."""
+        if guard.target.auth is None:
+            return None
+        import base64
+
+        reference = guard.target.auth.secret_ref
+        secret = self._client.get(SECRETS, self._namespace.name, reference.name)
+        data = secret.get("data") or {}
+        if reference.key not in data:
+            there = ", ".join(sorted(data)) or "none"
+            raise ConfigurationError(f"Secret {reference.name} has no key {reference.key!r}; it has {there}")
+        return base64.b64decode(data[reference.key]).decode()
+
+    def _end(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.run.stop()
+
+    def _drop_all(self) -> None:
+        for name in list(self._running):
+            self._end(name)
