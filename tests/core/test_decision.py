@@ -1,0 +1,174 @@
+"""Claims about `decide` and `advise`: which action follows from which situation."""
+
+from dataclasses import replace
+
+import pytest
+
+from guard.core import decision as d
+from guard.core.change import Intent, Phase
+from guard.core.check import Check
+from guard.core.decision import Policy, Situation, Step, advise, decide
+from guard.core.verdict import Verdict
+
+POLICY = Policy(
+    enforce=True,
+    steps=(Step(10, 30), Step(50, 40), Step(100, 20)),
+    roll_back_when_inconclusive=False,
+    provisioning_deadline_seconds=100,
+    step_deadline_seconds=200,
+    change_deadline_seconds=1000,
+)
+STEP = Situation(
+    now=1010,
+    phase=Phase.PROGRESSING,
+    step=0,
+    opened_at=1000,
+    stage_started_at=1000,
+    weight_percent=10,
+    verdict=Verdict.PASS,
+    suites_done=True,
+)
+BAD = Check("errors", Verdict.FAIL, "12 of 20 canary requests failed", signal="errors")
+
+
+def situation(**changes: object) -> Situation:
+    return replace(STEP, **changes)  # type: ignore[arg-type]
+
+
+CASES = [
+    ("a canary that is not ready waits", dict(phase=Phase.PENDING, step=-1, verdict=None), d.Wait),
+    (
+        "a refused plan never touches the route",
+        dict(phase=Phase.PENDING, step=-1, canary_ready=True, refusal=("RouteHeld", "by another")),
+        d.Refuse,
+    ),
+    ("a ready canary is tested first", dict(phase=Phase.PENDING, step=-1, canary_ready=True), d.StartTesting),
+    (
+        "a canary that never becomes ready is abandoned",
+        dict(phase=Phase.PENDING, step=-1, now=1100, verdict=None),
+        d.RollBack,
+    ),
+    (
+        "no traffic while suites run",
+        dict(phase=Phase.TESTING, step=-1, suites_done=False, verdict=None),
+        d.Wait,
+    ),
+    ("passed suites open the first step", dict(phase=Phase.TESTING, step=-1), d.EnterStep),
+    ("suites without data hold", dict(phase=Phase.TESTING, step=-1, verdict=Verdict.NO_DATA), d.Wait),
+    ("suites with an error hold", dict(phase=Phase.TESTING, step=-1, verdict=Verdict.ERROR), d.Wait),
+    (
+        "a failed suite rolls back before any traffic",
+        dict(phase=Phase.TESTING, verdict=Verdict.FAIL),
+        d.RollBack,
+    ),
+    ("a step holds until its time is over", dict(now=1029), d.Wait),
+    ("a step waits for its suites", dict(now=1031, suites_done=False), d.Wait),
+    ("a passed step opens the next", dict(now=1031), d.EnterStep),
+    ("the last passed step promotes", dict(now=1021, step=2), d.BeginPromotion),
+    ("silence at the end of a step holds", dict(now=1031, verdict=Verdict.NO_DATA), d.Wait),
+    ("a fail in the middle of a hold rolls back at once", dict(verdict=Verdict.FAIL), d.RollBack),
+    ("a fail outranks an operator's hold", dict(verdict=Verdict.FAIL, intent=Intent.HOLD), d.RollBack),
+    ("a fail outranks the change's deadline", dict(verdict=Verdict.FAIL, now=9999), d.RollBack),
+    ("an operator's hold stops a passed step", dict(now=1031, intent=Intent.HOLD), d.Wait),
+    ("an operator rolls back a healthy canary", dict(intent=Intent.ROLL_BACK), d.RollBack),
+    ("an operator's promotion does not wait for the hold", dict(intent=Intent.PROMOTE), d.EnterStep),
+    ("promoting copies the template once", dict(phase=Phase.PROMOTING, weight_percent=100), d.CopyTemplate),
+    (
+        "the stable rolls out before it gets traffic",
+        dict(phase=Phase.PROMOTING, weight_percent=100, stable_has_template=True),
+        d.Wait,
+    ),
+    (
+        "a ready stable gets the traffic back",
+        dict(phase=Phase.PROMOTING, weight_percent=100, stable_has_template=True, stable_ready=True),
+        d.ReturnWeight,
+    ),
+    ("the canary stays up while its streams end", dict(phase=Phase.PROMOTING, weight_percent=0), d.Wait),
+    (
+        "a drained canary is scaled down",
+        dict(phase=Phase.PROMOTING, weight_percent=0, quiet=True),
+        d.ScaleDownCanary,
+    ),
+    (
+        "promotion ends when the canary is down",
+        dict(phase=Phase.PROMOTING, weight_percent=0, quiet=True, canary_scaled_down=True),
+        d.FinishPromotion,
+    ),
+    ("a fail while promoting rolls back", dict(phase=Phase.PROMOTING, verdict=Verdict.FAIL), d.RollBack),
+    (
+        "the change's deadline does not interrupt a promotion",
+        dict(phase=Phase.PROMOTING, now=9999, weight_percent=100, stable_has_template=True),
+        d.Wait,
+    ),
+    ("an unfinished rollback is performed again", dict(phase=Phase.ROLLING_BACK), d.RollBack),
+    ("a rollback is not over before it is quiet", dict(phase=Phase.ROLLING_BACK, weight_percent=0), d.Wait),
+    (
+        "a rollback is not over before the stable is verified",
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0, quiet=True, suites_done=False),
+        d.Wait,
+    ),
+    (
+        "a quiet and verified rollback is over",
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0, quiet=True),
+        d.FinishRollback,
+    ),
+    ("nothing turns a rollback around", dict(phase=Phase.ROLLING_BACK, intent=Intent.PROMOTE), d.RollBack),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_action(changes: dict[str, object], expected: type) -> None:
+    assert isinstance(decide(situation(**changes), POLICY), expected)
+
+
+def test_rollback_names_the_check_that_decided() -> None:
+    action = decide(situation(verdict=Verdict.FAIL, deciding=BAD), POLICY)
+    assert isinstance(action, d.RollBack)
+    assert action.check is BAD
+    assert action.message == "12 of 20 canary requests failed"
+    assert not action.abandoned
+
+
+@pytest.mark.parametrize("changes", [{"now": 2001}, {"intent": Intent.CLOSE}], ids=["deadline", "closed"])
+def test_abandonment_is_not_a_failure(changes: dict[str, object]) -> None:
+    action = decide(situation(**changes), POLICY)
+    assert isinstance(action, d.RollBack)
+    assert action.abandoned
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [(Verdict.INCONCLUSIVE, d.RollBack), (Verdict.NO_DATA, d.RollBack), (Verdict.ERROR, d.Wait)],
+)
+def test_on_inconclusive_rollback_decides_silence_at_the_deadline_but_never_an_error(
+    verdict: Verdict, expected: type
+) -> None:
+    policy = replace(POLICY, roll_back_when_inconclusive=True)
+    assert isinstance(decide(situation(now=1201, verdict=verdict), policy), expected)
+    assert isinstance(decide(situation(now=1199, verdict=verdict), policy), d.Wait)
+
+
+def test_advise_enters_the_step_that_others_set() -> None:
+    following = advise(situation(phase=Phase.TESTING, step=-1, weight_percent=50), POLICY)
+    assert following == d.EnterStep(1, 50)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_advise_never_acts_on_the_cluster(verdict: Verdict) -> None:
+    allowed = (d.Wait, d.EnterStep, d.FinishObserved, d.StartTesting, d.Refuse)
+    for phase in (Phase.PENDING, Phase.TESTING, Phase.PROGRESSING):
+        for weight in (0, 10, 50, 100):
+            for now in (1001, 1300, 9999):
+                here = situation(
+                    phase=phase, weight_percent=weight, now=now, verdict=verdict, canary_ready=True
+                )
+                assert isinstance(advise(here, POLICY), allowed)
+
+
+def test_advise_ends_when_the_weight_is_back_at_zero() -> None:
+    assert isinstance(advise(situation(weight_percent=0), POLICY), d.FinishObserved)
+
+
+def test_advise_ends_after_the_last_hold_at_full_weight() -> None:
+    assert isinstance(advise(situation(weight_percent=100, step=2, now=1019), POLICY), d.Wait)
+    assert isinstance(advise(situation(weight_percent=100, step=2, now=1021), POLICY), d.FinishObserved)
