@@ -157,7 +157,7 @@ class LocalPods:
         present = {uid(pod): pod for pod in state.pods}
         for identity, pod in present.items():
             if identity not in self._pods:
-                self._adopt(pod)
+                _attempt(self._adopt, pod)
             elif is_terminating(pod):
                 grace = pod["metadata"].get("deletionGracePeriodSeconds", 0)
                 self._pods[identity].end(grace, remove=True)
@@ -196,3 +196,6 @@ def _attempt(step: Callable[..., object], *arguments: object) -> None:
         log.debug("local pods: %s", error)
     except TidegateError as error:
         log.warning("local pods: %s", error)
+    except Exception:
+        # An object that the API let through and no controller understands must not stop all the others.
+        log.exception("local pods: %s failed", getattr(step, "__name__", step))

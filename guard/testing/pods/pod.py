@@ -176,14 +176,19 @@ class LocalPod:
     def _container(self, spec: Mapping[str, Any], restart: str) -> Container:
         launch = partial(self._launch, spec)
         return Container(
-            spec["name"], spec["image"], launch, restart, self._machine.backoff_seconds, self.publish
+            spec["name"],
+            spec.get("image") or "",
+            launch,
+            restart,
+            self._machine.backoff_seconds,
+            self.publish,
         )
 
     def _launch(self, spec: Mapping[str, Any]) -> Launch:
-        image = find_image(self._machine.images, spec["image"])
+        image = find_image(self._machine.images, spec.get("image") or "")
         if image is None:
             known = ", ".join(sorted(self._machine.images)) or "none"
-            raise CannotStart("ErrImagePull", f"no local image {spec['image']!r}; known: {known}")
+            raise CannotStart("ErrImagePull", f"no local image {spec.get('image')!r}; known: {known}")
         try:
             return self._launch_from(spec, image)
         except (ConfigurationError, ValueError) as error:
