@@ -32,16 +32,16 @@ def command(
     import logging
     import signal
     import socket
-    import time
     from pathlib import Path
 
     from guard.daemon.loop import Daemon
+    from reports.bundle import render_all
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a probe says nothing
     client = connect(kubeconfig, context)
     need_crds(client)
-    daemon = Daemon(client, namespace, identity or socket.gethostname(), Path(artifacts), time.time)
+    daemon = Daemon(client, namespace, identity or socket.gethostname(), Path(artifacts), render_all)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     daemon.run()

@@ -79,6 +79,15 @@ class ChangeRun:
         measurements.start()
 
     @property
+    def guard_name(self) -> str:
+        return self._spec.guard
+
+    @property
+    def guard_steps(self) -> list[int]:
+        """The plan's weights in percent."""
+        return [step.weight_percent for step in self._policy.steps]
+
+    @property
     def finished(self) -> bool:
         return self.progress.phase is Phase.FINISHED
 

@@ -7,27 +7,25 @@ what a tick does.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guard.adapters.endpoint import Endpoint
 from guard.adapters.kubernetes.client import CHANGES, GUARDS, SECRETS, KubernetesClient, Object
 from guard.adapters.kubernetes.events import emit
 from guard.adapters.kubernetes.lease import Lease
 from guard.api.change import ChangeSpec
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
-from guard.api.suites import Suite
 from guard.core.change import Intent, Phase, Reason
 from guard.daemon.act import Actor
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.progress import Progress, rfc3339
-from guard.daemon.record import Recorder
-from guard.daemon.stage import Process
+from guard.daemon.record import Recorder, Render
 from guard.errors import ConfigurationError, TidegateError
 
 TICK_SECONDS = 1.0
@@ -55,12 +53,14 @@ class Daemon:
         namespace: str,
         identity: str,
         artifacts: Path,
-        now: Callable[[], float],
+        render: Render,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._namespace = Namespace(client, namespace, self.wake)
         self._lease = Lease(client, namespace, "tidegate-guard", identity)
         self._artifacts = artifacts
+        self._render = render
         self._now = now
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -124,7 +124,8 @@ class Daemon:
             return
         progress = Progress.from_status(change.get("status") or {}, self._now())
         folder = self._artifacts / self._namespace.name / name
-        recorder = Recorder(folder, name, spec)
+        secrets = [api_key] if api_key else []
+        recorder = Recorder(folder, name, spec, self._render, secrets)
         guard = spec.plan.guard
         port = guard.target.runtime.port
         measurements = Measurements(
@@ -135,9 +136,6 @@ class Daemon:
             self.wake,
         )
 
-        def start_suite(stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
-            return recorder.start_suite(stage, suite, candidate, baseline, self.wake)
-
         run = ChangeRun(
             name,
             spec,
@@ -145,7 +143,7 @@ class Daemon:
             look=lambda: self._namespace.look(guard),
             actor=Actor(self._client, self._namespace.name, name, spec.plan),
             measurements=measurements,
-            start_suite=start_suite,
+            start_suite=recorder.start_suite,
             save=lambda progress: self._save(name, progress),
             api_key=api_key,
         )
@@ -188,7 +186,7 @@ class Daemon:
     def _save(self, name: str, progress: Progress) -> None:
         """Patches the Change's status where it differs from what was last written."""
         running = self._running[name]
-        document = progress.to_status(len(running.run.spec.plan.guard.steps), None)
+        document = progress.to_status(len(running.run.guard_steps), None)
         if progress.ended is not None and progress.evidence is None:
             return  # finished is written once, with the evidence
         if document != running.saved:
