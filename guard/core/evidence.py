@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 from guard.core.check import Check, SuiteResult
 from guard.core.series import RequestPoint, TrafficBin, WeightPoint
-from guard.core.verdict import EXIT_CODES, Verdict
+from guard.core.verdict import EXIT_CODES, NotJudged, Verdict
 
 FORMAT = "tidegate.dev/verdict/v1"
 
@@ -46,13 +46,14 @@ class Section:
 
     Attributes:
         name: `preflight`, `smoke`, `eval`, `load`, or `live`.
-        verdict: None when it was not run; `note` then says why.
+        verdict: None when it was not run; `note` then says why. NotJudged when it ran and nothing in it
+            could be judged, as a comparison without a baseline: left out when verdicts combine.
         step, weight_percent: Where a Change stood; None before traffic and in a gate.
         error: Why the suite itself broke.
     """
 
     name: str
-    verdict: Verdict | None
+    verdict: Verdict | NotJudged | None
     checks: tuple[Check, ...] = ()
     started_at: float | None = None
     finished_at: float | None = None
@@ -66,7 +67,7 @@ class Section:
         """The section of one suite's run."""
         return cls(
             name=result.suite,
-            verdict=result.verdict,
+            verdict=_not_judged(result) or result.verdict,
             checks=result.checks,
             started_at=result.started_at,
             finished_at=result.finished_at,
@@ -207,8 +208,16 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _verdict(word: str | None) -> Verdict | None:
-    return None if word is None else Verdict(word)
+def _not_judged(result: SuiteResult) -> NotJudged | None:
+    words = [check.verdict for check in result.checks if isinstance(check.verdict, NotJudged)]
+    every = len(words) == len(result.checks) and not result.error
+    return words[0] if words and every else None
+
+
+def _verdict(word: str | None) -> Verdict | NotJudged | None:
+    if word is None:
+        return None
+    return Verdict(word) if word in Verdict.__members__ else NotJudged(word)
 
 
 def _optional(kind: type[Any]) -> Any:

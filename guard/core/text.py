@@ -14,6 +14,7 @@ from typing import Any
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\uffff\ud800-\udfff]"
 )
+_SHORTEST_SECRET = 8
 _LARGEST_EXACT = 2**53 - 1  # beyond it, other languages' JSON readers round
 
 
@@ -31,10 +32,16 @@ def one_line(text: str, limit: int = 300) -> str:
 def sanitized(value: Any, secrets: Iterable[str] = ()) -> Any:
     """A JSON value that every reader can take, with each secret replaced by `[redacted]`.
 
+    Secrets below eight characters (`EMPTY`, `none`, `test`) are none, and would blot out common words.
+
     Numbers that JSON lacks become None, integers beyond 2**53 strings, lone surrogates `?`.
     """
-    hidden = tuple(secret for secret in secrets if secret)
+    hidden = tuple(secret for secret in secrets if is_secret(secret))
     return _sanitized(value, hidden)
+
+
+def is_secret(text: str) -> bool:
+    return len(text) >= _SHORTEST_SECRET
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -1,0 +1,41 @@
+"""Shows a run's events on stderr while it goes: with a moving line on a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from guard.core.text import visible
+
+if TYPE_CHECKING:
+    from guard.core.evidence import Event
+
+_STARTED = "SuiteStarted"
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[["Event"], None]]:
+    """What to call with each event. Text in it is made harmless for a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda event: click.echo(_line(event), err=True)
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("starting") as status:
+
+        def show(event: "Event") -> None:
+            if event.reason == _STARTED:
+                status.update(f"{event.message} running")
+            console.print(_line(event), markup=False, emoji=False, soft_wrap=True)
+
+        yield show
+
+
+def _line(event: "Event") -> str:
+    at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S")
+    words = f"{event.message} started" if event.reason == _STARTED else event.message
+    return f"{at} {visible(words)}"

@@ -1,0 +1,171 @@
+"""Before any suite: do both arms answer, do they serve the model, may they be compared?
+
+Owns section 4's rule for an arm that does not answer, the model's name, and the refusal of a confounded
+comparison. `ask` does the network's part; judging is pure.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from guard.adapters.chat import ChatClient
+from guard.adapters.endpoint import Endpoint, Timeouts
+from guard.adapters.runtimes import detect, served_models
+from guard.core.check import Check
+from guard.core.evidence import Difference, FieldDifference
+from guard.core.fingerprint import COMPARED_FIELDS, Fingerprint, confounders
+from guard.core.verdict import Verdict
+from guard.errors import TidegateError, UnreachableError
+
+# A runtime that is just being restarted refuses for a moment; a dead one refuses every time.
+_ROUNDS = 3
+_PAUSE_SECONDS = 1.0
+_TIMEOUTS = Timeouts(connect=5.0, read=15.0, total=15.0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one arm said: the ids that it serves, or why there is no such list."""
+
+    url: str
+    models: tuple[str, ...] = ()
+    error: TidegateError | None = None
+
+    @property
+    def dead(self) -> bool:
+        """Gave no answer, as opposed to one that cannot be used (401, 404)."""
+        return isinstance(self.error, UnreachableError)
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Checks, and the model to ask for; None when the suites must not start."""
+
+    checks: tuple[Check, ...]
+    model: str | None = None
+
+
+def ask_both(
+    candidate: Endpoint, baseline: Endpoint | None, pause: Callable[[float], None] = time.sleep
+) -> tuple[Answer, Answer | None]:
+    """Both arms' model lists, from the same client at the same time; a dead arm is asked again twice."""
+    for left in reversed(range(_ROUNDS)):
+        answers = ask_models(candidate), None if baseline is None else ask_models(baseline)
+        if not left or not any(answer and answer.dead for answer in answers):
+            break
+        pause(_PAUSE_SECONDS)
+    return answers
+
+
+def ask_models(endpoint: Endpoint) -> Answer:
+    try:
+        with ChatClient(endpoint, timeouts=_TIMEOUTS) as client:
+            return Answer(endpoint.url, tuple(model.id for model in served_models(client)))
+    except TidegateError as error:
+        return Answer(endpoint.url, error=error)
+
+
+def fingerprint(endpoint: Endpoint, model: str) -> Fingerprint:
+    """What the arm tells of itself. Raises as `served_models`."""
+    with ChatClient(endpoint, timeouts=_TIMEOUTS) as client:
+        return detect(served_models(client)).fingerprint(client, model)
+
+
+def judge_answers(candidate: Answer, baseline: Answer | None, asked: str | None) -> Preflight:
+    """Whether the suites may start, and with which model.
+
+    Args:
+        asked: `--model`; None: the only one that is served.
+    """
+    if candidate.error is not None:
+        return Preflight((_candidate_silent(candidate, baseline),))
+    if baseline is not None and baseline.error is not None:
+        return Preflight((_error("baseline-answers", f"the baseline: {baseline.error}"),))
+    served = (baseline or candidate).models
+    model = asked if asked is not None else served[0] if len(served) == 1 else None
+    if model is None:
+        return Preflight((_error("model-is-served", f"name one with --model: {_listed(served)}"),))
+    answers = Check("endpoints-answer", Verdict.PASS, "every endpoint lists its models", "preflight")
+    return _judge_model(model, candidate, baseline, answers)
+
+
+def judge_comparison(
+    baseline: Fingerprint, candidate: Fingerprint, expected: frozenset[str]
+) -> tuple[Check, tuple[FieldDifference, ...]]:
+    """Whether the arms may be compared, and every field of both.
+
+    A confounded comparison is INCONCLUSIVE: neither arm was found bad, and nothing could be learnt.
+    """
+    confounding = confounders(baseline, candidate, expected)
+    rows = differences(baseline, candidate, confounding)
+    if not confounding:
+        return Check(
+            "arms-are-comparable", Verdict.PASS, "no field differs beyond the change", "preflight"
+        ), rows
+    named = "; ".join(
+        f"{row.field} is {row.before} on the baseline and {row.after} on the candidate"
+        for row in rows
+        if row.difference is Difference.CONFOUNDED
+    )
+    flags = " ".join(f"--expect-change {field}" for field in confounding)
+    reason = f"confounded, so the comparison is refused: {named}; if that is the change, say {flags}"
+    return Check("arms-are-comparable", Verdict.INCONCLUSIVE, reason, "preflight"), rows
+
+
+def differences(
+    baseline: Fingerprint, candidate: Fingerprint, confounding: list[str]
+) -> tuple[FieldDifference, ...]:
+    """Every compared field of the two, in the fingerprint's order."""
+    before, after = baseline.to_json(), candidate.to_json()
+    return tuple(_difference(name, before, after, name in confounding) for name in COMPARED_FIELDS)
+
+
+def _difference(
+    name: str, before: Mapping[str, str | None], after: Mapping[str, str | None], confounds: bool
+) -> FieldDifference:
+    one, other = before[name], after[name]
+    if one is None or other is None:
+        kind = Difference.UNKNOWN
+    elif one == other:
+        kind = Difference.SAME
+    else:
+        kind = Difference.CONFOUNDED if confounds else Difference.EXPECTED
+    return FieldDifference(name, one, other, kind)
+
+
+def _candidate_silent(candidate: Answer, baseline: Answer | None) -> Check:
+    name, reason = "candidate-answers", str(candidate.error)
+    if baseline is None:
+        return _error(
+            name, f"{reason} (with --baseline URL it could be told whether only the candidate is dead)"
+        )
+    if not candidate.dead:
+        return _error(name, f"the candidate: {reason}")
+    if baseline.error is not None:
+        return _error(name, f"{reason}; nor does the baseline answer: {baseline.error}")
+    reason = f"{reason}; the baseline answered the same client at the same time"
+    return Check(
+        name, Verdict.FAIL, reason, "hard_limit", 0, 1, 1, "count", _ROUNDS, (_ROUNDS - 1) * _PAUSE_SECONDS
+    )
+
+
+def _judge_model(model: str, candidate: Answer, baseline: Answer | None, answers: Check) -> Preflight:
+    name = "model-is-served"
+    if baseline is not None and model not in baseline.models:
+        reason = f"the baseline does not serve {model!r}; it serves {_listed(baseline.models)}"
+        return Preflight((answers, _error(name, reason)))
+    if model in candidate.models:
+        return Preflight((answers, Check(name, Verdict.PASS, f"{model} is served", "preflight")), model)
+    reason = f"the candidate does not serve {model!r}; it serves {_listed(candidate.models)}"
+    if baseline is None:
+        return Preflight((answers, _error(name, f"{reason}: is --model right?")))
+    check = Check(name, Verdict.FAIL, f"{reason}; the baseline serves it", "hard_limit", 0, 1, 1, "count")
+    return Preflight((answers, check))
+
+
+def _error(name: str, reason: str) -> Check:
+    return Check(name, Verdict.ERROR, reason, "preflight")
+
+
+def _listed(models: tuple[str, ...]) -> str:
+    return ", ".join(repr(model) for model in models) or "no model"
