@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import gevent
-import gevent.select
 import gevent.socket
 import gevent.ssl
 
@@ -24,10 +23,7 @@ from guard.load.plan import LoadTimeouts
 
 _READ_BYTES = 65536
 _ERROR_BYTES = 4096
-# Servers close idle connections after 5 s (uvicorn, llama.cpp). Ours go first: a request that is sent into
-# a closing connection fails, and the failure would be counted against the runtime.
-_IDLE_SECONDS = 2.0
-_TAIL_SECONDS = 1.0  # for the empty chunk after [DONE]; the sample is finished by then
+_SHOWN = 200
 
 
 class _TooLate(Exception):
@@ -40,7 +36,15 @@ class _NotConnected(Exception):
 
 @dataclass
 class Target:
-    """One arm's endpoint and its idle connections. `url` has neither a trailing slash nor /v1."""
+    """One arm's endpoint. `url` has neither a trailing slash nor /v1.
+
+    A connection for each request: servers close kept ones when they like (llama.cpp after a few answers,
+    without notice), and a request sent into a closing connection would count against the runtime. The
+    handshake is part of a TTFT from the scheduled time, and the same for both arms.
+
+    Raises:
+        OSError: The CA file cannot be read.
+    """
 
     url: str
     api_key: str | None = field(default=None, repr=False)
@@ -52,45 +56,29 @@ class Target:
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.path = f"{parts.path}/v1/chat/completions"
         self._tls = _trust(self.ca_file) if parts.scheme == "https" else None
-        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
 
-    def take(self, connect_seconds: float) -> http.client.HTTPConnection:
-        """An idle connection that is still open, or a new one.
+    def connect(self, seconds: float) -> http.client.HTTPConnection:
+        """A new connection, TLS included.
 
         Raises:
             _NotConnected: With the reason in one line.
         """
-        while self._idle:
-            since, connection = self._idle.pop()
-            if time.monotonic() - since < _IDLE_SECONDS and not _readable(connection):
-                return connection
-            connection.close()
-        return self._connect(connect_seconds)
-
-    def warm(self, connect_seconds: float) -> None:
-        """Connect once, so that the first request does not pay for DNS, TLS and what they import."""
-        with contextlib.suppress(_NotConnected):  # the requests will say so
-            self.give_back(self.take(connect_seconds))
-
-    def give_back(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose last answer was read whole."""
-        self._idle.append((time.monotonic(), connection))
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop()[1].close()
-
-    def _connect(self, seconds: float) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self.host, self.port)
         try:
             sock = gevent.socket.create_connection((self.host, self.port), seconds)
+            connection.sock = sock  # closed with the connection, also when what follows fails
             sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_hostname=self.host)
+                connection.sock = self._tls.wrap_socket(sock, server_hostname=self.host)
         except OSError as error:
+            connection.close()
             raise _NotConnected(f"{self.url}: {error}") from error
-        connection.sock = sock
         return connection
+
+    def warm(self, seconds: float) -> None:
+        """Connect once, so that the first request does not pay for what DNS and TLS import and look up."""
+        with contextlib.suppress(_NotConnected):  # the requests will say so
+            self.connect(seconds).close()
 
 
 def stream_chat(
@@ -120,8 +108,10 @@ def stream_chat(
         outcome, error = Outcome.REFUSED, str(reason)
     except (_TooLate, TimeoutError):
         outcome, error = _late(answer, timeouts)
-    except (OSError, http.client.HTTPException) as reason:
+    except (OSError, http.client.IncompleteRead) as reason:  # RemoteDisconnected is an OSError as well
         outcome, error = Outcome.TRUNCATED, f"the connection broke: {type(reason).__name__}: {reason}"
+    except http.client.HTTPException as reason:
+        outcome, error = Outcome.INVALID, f"not HTTP: {type(reason).__name__}: {str(reason)[:_SHOWN]}"
     finally:
         sample.outcome, sample.error = outcome, error
         if sample.finished_at is None and outcome is not None:
@@ -138,27 +128,19 @@ def _exchange(
     timeouts: LoadTimeouts,
     clock: Callable[[], float],
 ) -> tuple[Outcome, str | None]:
-    connection = target.take(timeouts.connect)
-    sock = connection.sock
-    whole = False
-    try:
+    connection = target.connect(timeouts.connect)
+    with contextlib.closing(connection):
         _put_head(connection, target, sample, len(body))
-        sock.settimeout(timeouts.first_token)
+        connection.sock.settimeout(timeouts.first_token)
+        sock = connection.sock  # the connection forgets it once the answer says that it will close
         sample.sent_at = clock()
         connection.endheaders(body)
-        response = connection.getresponse()
-        sample.headers_at, sample.status = clock(), response.status
-        if refusal := _no_stream(response):
-            return refusal
-        _read(response, sock, answer, sample, timeouts, clock)
-        outcome, error = _judge(answer)
-        whole = outcome is Outcome.OK and _tail_is_empty(response, sock)
-        return outcome, error
-    finally:
-        if whole and not response.will_close:
-            target.give_back(connection)
-        else:
-            connection.close()
+        with connection.getresponse() as response:
+            sample.headers_at, sample.status = clock(), response.status
+            if refusal := _no_stream(response):
+                return refusal
+            _read(response, sock, answer, sample, timeouts, clock)
+    return _judge(answer)
 
 
 def _trust(ca_file: str | None) -> gevent.ssl.SSLContext:
@@ -170,25 +152,13 @@ def _trust(ca_file: str | None) -> gevent.ssl.SSLContext:
     return context
 
 
-def _readable(connection: http.client.HTTPConnection) -> bool:
-    """An idle connection that has something to read was closed, or is out of step."""
-    return bool(gevent.select.select([connection.sock], [], [], 0)[0])
-
-
-def _tail_is_empty(response: http.client.HTTPResponse, sock: gevent.socket.socket) -> bool:
-    try:
-        sock.settimeout(_TAIL_SECONDS)
-        return response.read1(_READ_BYTES) == b""
-    except (_TooLate, OSError, http.client.HTTPException):
-        return False
-
-
 def _put_head(
     connection: http.client.HTTPConnection, target: Target, sample: RequestSample, length: int
 ) -> None:
     connection.putrequest("POST", target.path)
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Accept", "text/event-stream")
+    connection.putheader("Connection", "close")
     connection.putheader("Content-Length", str(length))
     connection.putheader("x-request-id", sample.request_id)
     if target.api_key:
@@ -224,11 +194,13 @@ def _no_stream(response: http.client.HTTPResponse) -> tuple[Outcome, str] | None
     kind = response.getheader("content-type", "")
     if response.status == 200 and kind.startswith("text/event-stream"):
         return None
-    text = response.read(_ERROR_BYTES).decode(errors="replace")
+    text = ""
+    with contextlib.suppress(OSError, http.client.HTTPException):  # the status alone says enough
+        text = response.read(_ERROR_BYTES).decode(errors="replace")
     with contextlib.suppress(ValueError):
         text = error_message(json.loads(text))
     if response.status >= 400:
-        return Outcome.ERROR, f"HTTP {response.status}: {text[:200]}"
+        return Outcome.ERROR, f"HTTP {response.status}: {text[:_SHOWN]}"
     return Outcome.INVALID, f"HTTP {response.status} with {kind or 'no content type'}, no event stream"
 
 

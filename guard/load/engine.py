@@ -52,6 +52,7 @@ class Engine:
         self._requests = gevent.pool.Group()
         self._driver: gevent.Greenlet | None = None
         self._given_up = False
+        self._broken: Exception | None = None
         self.sent = dict.fromkeys(targets, 0)
 
     def run(self) -> None:
@@ -67,8 +68,8 @@ class Engine:
                 self._requests.join()
         finally:
             self.give_up()
-            for target in self._targets.values():
-                target.close()
+        if self._broken is not None:
+            raise self._broken
 
     def give_up(self) -> None:
         """Send nothing more; requests in flight end now, without an outcome."""
@@ -110,6 +111,8 @@ class Engine:
         self.sent[arm] += 1
         try:
             stream_chat(self._targets[arm], body, sample, self._plan.timeouts)
+        except Exception as error:  # a fault of ours: a greenlet would only print it
+            self._broken = self._broken or error
         finally:
             self._on_sample(sample)
 
