@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from guard.adapters.config_file import read_suites_config
 from guard.adapters.endpoint import Endpoint
-from guard.api.fields import parse
 from guard.api.suites import SuitesConfig
 from guard.core.samples import Arm
 from guard.errors import ConfigurationError
@@ -33,7 +31,7 @@ def read_options(given: Any) -> RunOptions:
         ConfigurationError: A URL, file or variable cannot be used; names the option.
     """
     key = _api_key(given.tidegate_api_key_env)
-    out = given.tidegate_out
+    file, out = given.tidegate_config, given.tidegate_out
 
     def arm(option: str, url: str, arm: Arm) -> Endpoint:
         try:
@@ -46,27 +44,10 @@ def read_options(given: Any) -> RunOptions:
         arm("--candidate", given.tidegate_candidate, Arm.CANARY),
         None if baseline is None else arm("--baseline", baseline, Arm.BASELINE),
         given.tidegate_model,
-        read_config(given.tidegate_config),
+        read_suites_config(None if file is None else Path(file)),
         None if out is None else Path(out).resolve(),
         given.tidegate_policy_gateway,
     )
-
-
-def read_config(file: str | None) -> SuitesConfig:
-    """The suites and objectives of a file, or the defaults.
-
-    Raises:
-        ConfigurationError: Not readable, not YAML, or a key or value that is not known.
-    """
-    if file is None:
-        return SuitesConfig()
-    try:
-        document = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--config {file}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"--config {file}: not YAML: {' '.join(str(error).split())}") from error
-    return parse(SuitesConfig, {} if document is None else document, f"--config {file}")
 
 
 def _api_key(variable: str | None) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from guard.core.check import Check, SuiteResult
+from guard.core.text import one_line
 
 _COLUMNS = ("verdict", "check", "value", "baseline", "limit", "samples", "reason")
 _COLOURS = {"PASS": "green", "FAIL": "red", "ERROR": "red", "NO_DATA": "yellow", "INCONCLUSIVE": "yellow"}
@@ -19,19 +20,14 @@ def write_summary(reporter: Any, results: Sequence[SuiteResult]) -> None:
         for row in rows:
             reporter.write_line(_line(row, widths), **{_COLOURS.get(row[0], "light"): True})
         if result.error:
-            reporter.write_line(f"broke: {printable(result.error)}", red=True)
+            reporter.write_line(f"broke: {one_line(result.error)}", red=True)
         reporter.write_line(f"{result.suite}: {result.verdict}", bold=True)
-
-
-def printable(text: str) -> str:
-    """The text on one line, with control characters shown and not sent: `\\x1b`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _row(check: Check) -> tuple[str, ...]:
     numbers = (_number(n, check.unit) for n in (check.value, check.baseline_value, check.limit))
     samples = "" if check.samples is None else str(check.samples)
-    return (str(check.verdict), printable(check.name), *numbers, samples, printable(check.reason))
+    return (str(check.verdict), one_line(check.name), *numbers, samples, one_line(check.reason))
 
 
 def _number(value: float | None, unit: str) -> str:
