@@ -11,6 +11,7 @@ from typing import Any
 
 from guard.testing.cluster import crd, statuses
 from guard.testing.cluster.lifecycle import Lifecycle
+from guard.testing.cluster.managed import applied, track
 from guard.testing.cluster.objects import Json, clone, is_terminating, metadata, name_of, timestamp
 from guard.testing.cluster.requests import WriteOptions
 from guard.testing.cluster.resources import CRD_STORAGE, NAMESPACES, Catalog, ResourceType, Storage
@@ -50,8 +51,10 @@ class Api:
             metadata(document).update(uid=str(uuid.uuid4()), creationTimestamp=timestamp())
             if type_.counts_generation:
                 metadata(document)["generation"] = 1
-            document = isolate(type_, "", {}, document)
-            return self._keep(type_, finish(type_, None, document, "", options), options)
+            document = finish(type_, None, isolate(type_, "", {}, document), options)
+            if options.operation == "Update":
+                document = track(type_, None, document, options, "")
+            return self._keep(type_, document, options)
 
     def update(
         self,
@@ -67,7 +70,9 @@ class Api:
             old = self.get(type_, namespace, name)
             document = keep_identity(type_, old, clone(change(old)))
             document = isolate(type_, subresource, old, document)
-            document = finish(type_, old, document, subresource, options)
+            document = finish(type_, old, document, options)
+            if options.operation == "Update":
+                document = track(type_, old, document, options, subresource)
             if document == old:
                 return old
             if not options.dry_run:
@@ -75,6 +80,28 @@ class Api:
                 if gone is not None:
                     return gone
             return self._keep(type_, document, options)
+
+    def apply(
+        self,
+        type_: ResourceType,
+        namespace: str,
+        name: str,
+        config: Json,
+        options: WriteOptions,
+        subresource: str = "",
+    ) -> tuple[Json, bool]:
+        """Server-side apply; the object, and whether it is new."""
+        with self.store.lock:
+            check_kind(type_, config)
+            metadata(config).setdefault("name", name)
+            if self.store.get(type_.storage, namespace, name) is None and not subresource:
+                document = applied(type_, None, config, options, subresource)
+                return self.create(type_, namespace, document, options), True
+
+            def change(live: Json) -> Json:
+                return applied(type_, live, config, options, subresource)
+
+            return self.update(type_, namespace, name, change, options, subresource), False
 
     def upsert(self, type_: ResourceType, document: Json, options: WriteOptions) -> Json:
         """Create, or replace what is there; for loading manifests."""

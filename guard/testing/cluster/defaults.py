@@ -4,6 +4,7 @@ Constants (a port's protocol, a pod's restartPolicy) stand in `builtin_schema.py
 that depend on the object, on its previous state or on a counter.
 """
 
+import base64
 import itertools
 from collections.abc import Callable
 
@@ -38,7 +39,26 @@ def _service(document: Json, old: Json | None) -> Json:
     return document
 
 
+def _containers(spec: Json) -> None:
+    """Pull policy as kube-apiserver sets it: Always where the tag is `latest` or absent."""
+    for container in (spec.get("containers") or []) + (spec.get("initContainers") or []):
+        tag = container.get("image", "").rpartition("/")[2].partition(":")[2]
+        moving = tag in ("", "latest") and "@" not in container.get("image", "")
+        container.setdefault("imagePullPolicy", "Always" if moving else "IfNotPresent")
+
+
+def _workload(document: Json, old: Json | None) -> Json:
+    spec = document.get("spec") or {}
+    _containers((spec.get("template") or {}).get("spec") or {})
+    strategy = spec.get("strategy")
+    if strategy and strategy.get("type") == "RollingUpdate":
+        rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
+        strategy["rollingUpdate"] = rolling | (strategy.get("rollingUpdate") or {})
+    return document
+
+
 def _pod(document: Json, old: Json | None) -> Json:
+    _containers(document.get("spec") or {})
     status = document.setdefault("status", {})
     status.setdefault("phase", "Pending")
     status.setdefault("qosClass", "BestEffort")
@@ -47,6 +67,7 @@ def _pod(document: Json, old: Json | None) -> Json:
 
 def _with_template_labels(document: Json, old: Json | None) -> Json:
     """A Job's pods carry its uid, and its selector asks for them."""
+    _workload(document, old)
     spec = document.setdefault("spec", {})
     uid = metadata(document)["uid"]
     if spec.get("manualSelector") or old is not None:
@@ -61,8 +82,6 @@ def _with_template_labels(document: Json, old: Json | None) -> Json:
 
 def _secret(document: Json, old: Json | None) -> Json:
     """`stringData` is written only; it is read back as base64 `data`."""
-    import base64
-
     plain = document.pop("stringData", None)
     if plain:
         encoded = {key: base64.b64encode(str(text).encode()).decode() for key, text in plain.items()}
@@ -75,6 +94,10 @@ _DEFAULTERS: dict[tuple[str, str], Defaulter] = {
     ("", "Service"): _service,
     ("", "Pod"): _pod,
     ("", "Secret"): _secret,
+    ("apps", "Deployment"): _workload,
+    ("apps", "ReplicaSet"): _workload,
+    ("apps", "StatefulSet"): _workload,
+    ("apps", "DaemonSet"): _workload,
     ("batch", "Job"): _with_template_labels,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): lambda document, old: crd.established(document),
 }

@@ -32,6 +32,11 @@ def patch_function(type_: ResourceType, content_type: str, patch: Any) -> Callab
     raise unsupported_media_type(offered)
 
 
+def patch_scale(content_type: str, scale: Json, patch: Any) -> Json:
+    """A Scale after a patch; no list in it merges, so strategic and merge patch are the same."""
+    return _object(json_patch(scale, patch) if content_type == JSON_PATCH else merge_patch(scale, patch))
+
+
 def _object(document: Any) -> Json:
     if not isinstance(document, dict):
         raise bad_request("the patch does not leave an object")

@@ -50,12 +50,15 @@ class WriteOptions:
         manager: Who writes, for managedFields: `fieldManager`, else the User-Agent's first word.
         validation: `Ignore`, `Warn` or `Strict`, for unknown fields.
         force: Server-side apply takes fields over from their managers.
+        operation: `Update`, or `Apply`, where managedFields are already worked out.
+        warnings: Filled by the write, for the Warning header.
     """
 
     manager: str = "unknown"
     validation: str = "Warn"
     dry_run: bool = False
     force: bool = False
+    operation: str = "Update"
     warnings: list[str] = field(default_factory=list)
 
 

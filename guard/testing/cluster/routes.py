@@ -6,6 +6,7 @@ faults.
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -17,10 +18,11 @@ from guard.testing.cluster.events import stored
 from guard.testing.cluster.lists import Lists
 from guard.testing.cluster.logs import log_reply
 from guard.testing.cluster.objects import Json
-from guard.testing.cluster.patching import patch_function
+from guard.testing.cluster.patching import APPLY_PATCH, patch_function, patch_scale
 from guard.testing.cluster.replies import Reply, dump
 from guard.testing.cluster.requests import Call, Target, WriteOptions, number, parse_path, write_options
 from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.scale import scale_of, scaled
 from guard.testing.cluster.selectors import selector
 from guard.testing.cluster.views import View, wanted_view
 from guard.testing.cluster.watch import Signals, Watch, WatchQuery
@@ -58,8 +60,8 @@ class Routes:
         return handler(_Request(call, target, type_))
 
     def _handler(self, call: Call, target: Target) -> "Callable[[_Request], Reply]":
-        if target.subresource == "log":
-            return self._log
+        if target.subresource in ("log", "scale"):
+            return self._log if target.subresource == "log" else self._scale
         on_collection = {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
         on_object = {"GET": self._get, "PUT": self._put, "PATCH": self._patch, "DELETE": self._delete}
         table = on_object if target.name else on_collection
@@ -110,7 +112,37 @@ class Routes:
         kept = self._api.update(*request.key, lambda _: body, request.options, request.target.subresource)
         return request.written(kept)
 
+    def _apply(self, request: "_Request") -> Reply:
+        options = replace(request.options, operation="Apply")
+        if not request.call.query.get("fieldManager"):
+            raise statuses.no_field_manager()
+        body = stored(request.type, request.document())
+        kept, new = self._api.apply(*request.key, body, options, request.target.subresource)
+        return request.written(kept, 201 if new else 200)
+
+    def _scale(self, request: "_Request") -> Reply:
+        type_, call = request.type, request.call
+
+        def change(document: Json) -> Json:
+            seen = scale_of(type_, document)
+            wanted = (
+                request.body()
+                if call.method == "PUT"
+                else patch_scale(call.content_type, seen, request.body())
+            )
+            return scaled(type_, document, wanted)
+
+        if call.method == "GET":
+            document = self._api.get(*request.key)
+        elif call.method in ("PUT", "PATCH"):
+            document = self._api.update(*request.key, change, request.options, "scale")
+        else:
+            raise statuses.method_not_allowed()
+        return Reply(scale_of(type_, document))
+
     def _patch(self, request: "_Request") -> Reply:
+        if request.call.content_type == APPLY_PATCH:
+            return self._apply(request)
         change = patch_function(request.type, request.call.content_type, request.body())
         kept = self._api.update(*request.key, change, request.options, request.target.subresource)
         return request.written(kept)

@@ -92,6 +92,13 @@ def invalid(type_: "ResourceType", name: str, causes: Sequence[Cause]) -> Status
     return StatusError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
 
 
+def no_field_manager() -> StatusError:
+    text = "fieldManager: Required value: is required for apply patch"
+    cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause.to_json()]}
+    return StatusError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {text}', details)
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 

@@ -4,12 +4,15 @@ In the API server's order: identity and optimistic concurrency, isolation of the
 `finish`: schema, defaults, rules, managed fields, generation.
 """
 
-from guard.testing.cluster import crd, statuses
+from guard.testing.cluster import crd, rules, statuses
 from guard.testing.cluster.defaults import complete
-from guard.testing.cluster.objects import Json, clone, is_terminating, metadata, name_of
+from guard.testing.cluster.objects import Json, clone, is_terminating, metadata, name_of, without_nulls
 from guard.testing.cluster.requests import WriteOptions
-from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.resources import CRD_STORAGE, ResourceType
+from guard.testing.cluster.schema import schema_of
+from guard.testing.cluster.shaping import defaulted, pruned, unknown_fields
 from guard.testing.cluster.statuses import Cause
+from guard.testing.cluster.validation import violations
 
 _SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
@@ -76,21 +79,53 @@ def _check_finalizers(old: Json, document: Json) -> list[Cause]:
     return [Cause("FieldValueForbidden", f"{message}{sorted(added)}", "metadata.finalizers")]
 
 
-def finish(
-    type_: ResourceType, old: Json | None, document: Json, subresource: str, options: WriteOptions
-) -> Json:
+def finish(type_: ResourceType, old: Json | None, document: Json, options: WriteOptions) -> Json:
     """The object as it will be stored; edits `document`.
 
     Raises:
-        StatusError: 422 naming the paths, 400 for unknown fields under Strict.
+        StatusError: 422 naming the paths; 400 for what does not decode, unknown fields under Strict included.
     """
-    causes: list[Cause] = []
-    if type_.kind == "CustomResourceDefinition":
+    document = _shaped(type_, document, options)
+    causes = _check_finalizers(old, document) if old else []
+    if type_.storage == CRD_STORAGE:
         causes += crd.violations(document)
-    causes += _check_finalizers(old, document) if old else []
+    if not causes:
+        document = complete(type_.group, type_.kind, document, old)
+        causes += rules.broken(type_, document, old)
     if causes:
         raise statuses.invalid(type_, name_of(document), causes)
-    document = complete(type_.group, type_.kind, document, old)
     if old is not None and type_.counts_generation and _spec_part(type_, old) != _spec_part(type_, document):
         metadata(document)["generation"] = metadata(old).get("generation", 1) + 1
     return document
+
+
+def _shaped(type_: ResourceType, document: Json, options: WriteOptions) -> Json:
+    """The document with its schema applied: unknown fields, defaults, validation."""
+    schema = schema_of(type_)
+    if not type_.custom:
+        document = without_nulls(document)
+    unknown = [f'unknown field "{path}"' for path in unknown_fields(schema, document)]
+    if unknown and options.validation == "Strict":
+        raise _undecodable(type_, "strict decoding error: " + ", ".join(unknown))
+    if options.validation == "Warn":
+        options.warnings.extend(unknown)
+    shaped: Json = defaulted(schema, pruned(schema, document))
+    causes = violations(schema, shaped)
+    if not type_.custom:
+        causes = [cause for cause in causes if not _lenient(cause)]
+    wrong = [cause for cause in causes if cause.reason == "FieldValueTypeInvalid"]
+    if wrong and not type_.custom:
+        raise _undecodable(type_, f"json: cannot unmarshal: {wrong[0].field}: {wrong[0].message}")
+    if causes:
+        raise statuses.invalid(type_, name_of(document), causes)
+    return shaped
+
+
+def _lenient(cause: Cause) -> bool:
+    """Members that OpenAPI calls required and the server takes empty: in status, and `endpoints`."""
+    return cause.reason == "FieldValueRequired" and cause.field.startswith(("status.", "endpoints"))
+
+
+def _undecodable(type_: ResourceType, why: str) -> statuses.StatusError:
+    where = f'{type_.kind} in version "{type_.version}" cannot be handled as a {type_.kind}'
+    return statuses.bad_request(f"{where}: {why}")

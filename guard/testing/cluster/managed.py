@@ -1,0 +1,184 @@
+"""managedFields: who set which field, kept with every write, and server-side apply on top of it.
+
+Server-side apply here: create if missing, merge by list keys, 409 naming manager and field unless forced,
+and removal of what the manager applied before and no longer does. Not here: conversion of field sets
+between versions, and ownership of emptied parents.
+"""
+
+import json
+from typing import Any
+
+from guard.testing.cluster import statuses
+from guard.testing.cluster.fields import Path, from_json, item_key, member, owned_leaves, to_json
+from guard.testing.cluster.objects import Json, clone, metadata, timestamp
+from guard.testing.cluster.requests import WriteOptions
+from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.schema import Schema, schema_of
+from guard.testing.cluster.statuses import Cause
+
+_ABSENT = object()
+
+
+def _entries(document: Json | None) -> list[Json]:
+    return clone(((document or {}).get("metadata") or {}).get("managedFields") or [])  # type: ignore[no-any-return]
+
+
+def _is_of(entry: Json, manager: str, operation: str, subresource: str) -> bool:
+    found = (entry.get("manager"), entry.get("operation"), entry.get("subresource", ""))
+    return found == (manager, operation, subresource)
+
+
+def _with_fields(entry: Json, paths: set[Path]) -> Json | None:
+    if from_json(entry["fieldsV1"]) == paths:
+        return entry
+    return entry | {"fieldsV1": to_json(paths)} if paths else None
+
+
+def _entry(type_: ResourceType, manager: str, operation: str, subresource: str, paths: set[Path]) -> Json:
+    entry: Json = {"manager": manager, "operation": operation, "apiVersion": type_.api_version}
+    entry |= {"time": timestamp(), "fieldsType": "FieldsV1", "fieldsV1": to_json(paths)}
+    return entry | {"subresource": subresource} if subresource else entry
+
+
+def _replaced(entries: list[Json], new: Json, paths: set[Path]) -> list[Json]:
+    """The entries with the one of `new`'s manager set to `paths`; its time stays when nothing changed."""
+    identity = (new["manager"], new["operation"], new.get("subresource", ""))
+    old = next((entry for entry in entries if _is_of(entry, *identity)), None)
+    if old is not None and from_json(old["fieldsV1"]) == paths:
+        return entries
+    others = [entry for entry in entries if entry is not old]
+    return [*others, new] if paths else others
+
+
+def track(
+    type_: ResourceType, old: Json | None, document: Json, options: WriteOptions, subresource: str
+) -> Json:
+    """Note in managedFields what a create, update or patch changed; edits `document`.
+
+    Whoever sends an empty list of managedFields clears them, as in the real API.
+    """
+    if metadata(document).pop("managedFields", None) in ([], [{}]) and old is not None:
+        return document
+    schema = schema_of(type_)
+    before, after = owned_leaves(schema, old or {}), owned_leaves(schema, document)
+    if "status" in type_.subresources and subresource != "status":
+        before, after = ({p: v for p, v in side.items() if p[0] != "f:status"} for side in (before, after))
+    changed = {path for path, value in after.items() if before.get(path, _ABSENT) != value}
+    removed = before.keys() - after.keys()
+    kept, own = [], set(changed)
+    for entry in _entries(old):
+        paths = from_json(entry["fieldsV1"])
+        if _is_of(entry, options.manager, "Update", subresource):
+            own |= paths - removed
+            kept.append(entry)
+        elif (left := _with_fields(entry, paths - changed - removed)) is not None:
+            kept.append(left)
+    new = _entry(type_, options.manager, "Update", subresource, own)
+    return _with_entries(document, _replaced(kept, new, own))
+
+
+def _with_entries(document: Json, entries: list[Json]) -> Json:
+    fields = metadata(document)
+    fields.pop("managedFields", None)
+    if entries:
+        fields["managedFields"] = entries
+    return document
+
+
+def applied(
+    type_: ResourceType, live: Json | None, config: Json, options: WriteOptions, subresource: str
+) -> Json:
+    """The object after one manager applied `config`, managedFields included; for a new one `live` is None.
+
+    Raises:
+        StatusError: 409 when another manager set a field that `config` sets otherwise, without force.
+    """
+    if (config.get("metadata") or {}).get("managedFields"):
+        raise statuses.bad_request("metadata.managedFields must be nil")
+    schema = schema_of(type_)
+    wanted, present = owned_leaves(schema, config), owned_leaves(schema, live or {})
+    entries = _entries(live)
+    mine = [entry for entry in entries if _is_of(entry, options.manager, "Apply", subresource)]
+    others = [entry for entry in entries if entry not in mine]
+    differing = {path for path, value in wanted.items() if present.get(path, value) != value}
+    if not options.force:
+        _refuse_conflicts(others, differing)
+    kept = [
+        left for entry in others if (left := _with_fields(entry, from_json(entry["fieldsV1"]) - differing))
+    ]
+    foreign = {path for entry in kept for path in from_json(entry["fieldsV1"])}
+    before = {path for entry in mine for path in from_json(entry["fieldsV1"])}
+    result = _merged(schema, live or {}, config)
+    for path in sorted(before - wanted.keys() - foreign, key=len, reverse=True):
+        _remove(schema, result, path, foreign)
+    new = _entry(type_, options.manager, "Apply", subresource, set(wanted))
+    return _with_entries(result, _replaced([*kept, *mine], new, set(wanted)))
+
+
+def _refuse_conflicts(others: list[Json], differing: set[Path]) -> None:
+    causes = [
+        Cause(
+            "FieldManagerConflict",
+            f'conflict with "{entry["manager"]}" using {entry["apiVersion"]}',
+            _dotted(path),
+        )
+        for entry in others
+        for path in sorted(from_json(entry["fieldsV1"]) & differing)
+    ]
+    if causes:
+        raise statuses.apply_conflict(causes)
+
+
+def _dotted(path: Path) -> str:
+    parts = []
+    for element in path:
+        kind, _, text = element.partition(":")
+        parts.append(f".{text}" if kind == "f" else f"[{text}]" if text else "")
+    return "".join(parts)
+
+
+def _merged(schema: Schema, live: Any, config: Any) -> Any:
+    """Config over live: objects by member, map lists by key, sets by union, everything else replaced."""
+    if isinstance(config, dict) and isinstance(live, dict) and not schema.is_atomic_map:
+        both = {name: _merged(member(schema, name), live.get(name), value) for name, value in config.items()}
+        return {**clone(live), **both}
+    if isinstance(config, list) and isinstance(live, list) and schema.list_type == "map":
+        by_key = {item_key(schema, item): item for item in live}
+        for item in config:
+            key = item_key(schema, item)
+            by_key[key] = _merged(schema.item(), by_key.get(key), item)
+        return list(clone(list(by_key.values())))
+    if isinstance(config, list) and isinstance(live, list) and schema.list_type == "set":
+        return [*live, *(item for item in config if item not in live)]
+    return clone(config)
+
+
+def _remove(schema: Schema, node: Any, path: Path, foreign: set[Path], done: Path = ()) -> None:
+    """Take one field away, and the parents that it leaves empty; an item that others use stays."""
+    element, rest = path[0], path[1:]
+    here = (*done, element)
+    if element == "." or not isinstance(node, dict | list):
+        return
+    if isinstance(node, dict):
+        name = element[2:]
+        if name in node and rest:
+            _remove(member(schema, name), node[name], rest, foreign, here)
+        if name in node and (not rest or node[name] in ({}, [])):
+            del node[name]
+    elif element.startswith("v:"):
+        node[:] = [item for item in node if "v:" + json.dumps(item) != element]
+    else:
+        _remove_item(schema, node, path, foreign, done)
+
+
+def _remove_item(schema: Schema, node: list[Any], path: Path, foreign: set[Path], done: Path) -> None:
+    element, rest = path[0], path[1:]
+    here = (*done, element)
+    item = next((each for each in node if item_key(schema, each) == element), None)
+    if item is None:
+        return
+    if rest == (".",):
+        if not any(other[: len(here)] == here for other in foreign):
+            node.remove(item)
+    elif not (len(rest) == 1 and rest[0][2:] in schema.list_keys):
+        _remove(schema.item(), item, rest, foreign, here)
