@@ -1,0 +1,164 @@
+"""The demo from start to end: set up, users, rollouts, table.
+
+Owns the order. Exit code 0 when every rollout ended as it must and no user's request failed by our action.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from guard.adapters.kubernetes.client import ENDPOINT_SLICES, SERVICES
+from guard.adapters.kubernetes.services import endpoint_urls
+from guard.demo import users
+from guard.demo.machine import DemoError, Machine, need_parts
+from guard.demo.rollouts import NAMESPACE, Outcome, Rollout, run_rollout, with_argument
+from guard.demo.show import Show
+from guard.demo.users import Tally
+from guard.errors import ConfigurationError, TidegateError
+
+MODEL = "smollm2-135m-instruct"
+ADDRESSES = "127.77.0.0/16"
+IMAGES = ("tidegate/runtime:dev", "tidegate/tidegate:0.1.0", "traefik:v3.7")
+USERS_PER_SECOND = 1.0
+LONG_RATIO = 0.3
+START_SECONDS = 90.0
+SETTLE_SECONDS = 2.0  # so that requests of a rollout's end are in the users' log before they are counted
+
+
+def rollouts(repository: Path) -> list[Rollout]:
+    """The three, in order. The model is the same in all of them."""
+    template = repository / "stack/manifests/faults/broken-template.jinja"
+    broken = template.read_text(encoding="utf-8").strip()
+    return [
+        Rollout("healthy", "a harmless argument differs", "Promoted", with_argument("--batch-size=256")),
+        Rollout(
+            "broken-template",
+            "a broken chat template: health stays green, answers degrade",
+            "RolledBack",
+            with_argument(f"--chat-template={broken}"),
+            touches_traffic=False,
+        ),
+        Rollout(
+            "context-cut",
+            "the context cut to 384 tokens: only users' long prompts fail",
+            "RolledBack",
+            with_argument("--ctx-size=384"),
+        ),
+    ]
+
+
+def run_demo(folder: Path, keep: bool, only: Sequence[str]) -> int:
+    """Runs it; returns the exit code. Raises TidegateError when it could not be run."""
+    need_parts()
+    repository = Path(__file__).resolve().parents[2]
+    chosen = rollouts(repository)
+    if only:
+        names = [rollout.name for rollout in chosen]
+        unknown = set(only) - set(names)
+        if unknown:
+            raise ConfigurationError(
+                f"--only {', '.join(sorted(unknown))}: the rollouts are {', '.join(names)}"
+            )
+        chosen = [rollout for rollout in chosen if rollout.name in only]
+    show = Show(Console(file=sys.stdout))
+    signal.signal(signal.SIGTERM, _interrupt)
+    with Machine(folder, repository) as machine:
+        try:
+            return _run(machine, chosen, show, keep)
+        except KeyboardInterrupt:
+            show.line("Interrupted", "ending everything that was started")
+            return 130
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(machine: Machine, chosen: Sequence[Rollout], show: Show, keep: bool) -> int:
+    show.heading("Setting up: Kubernetes API, Traefik, llama.cpp, the guard")
+    url = set_up(machine, show)
+    out = machine.folder / "users.jsonl"
+    machine.start("users", users.command(url, MODEL, out, USERS_PER_SECOND, LONG_RATIO))
+    show.line(
+        "Users", f"{USERS_PER_SECOND:g} streaming chat a second through {url}, 3 in 10 with a long prompt"
+    )
+    manifest = machine.repository / "stack/manifests/runtime/chat-canary.yaml"
+    outcomes: list[tuple[Outcome, Tally]] = []
+    for number, rollout in enumerate(chosen, 1):
+        show.heading(f"Rollout {number} of {len(chosen)}: {rollout.name} ({rollout.title})")
+        outcome = run_rollout(machine, rollout, manifest, show.line)
+        time.sleep(SETTLE_SECONDS)
+        outcomes.append((outcome, _tally(machine, out, outcome)))
+    show.table(outcomes)
+    show.reports(outcomes)
+    good = _say_result(show, outcomes)
+    if keep:
+        _keep(machine, show, url)
+    return 0 if good else 1
+
+
+def set_up(machine: Machine, show: Show) -> str:
+    """Starts everything; returns the gateway's URL once the stable answers through it."""
+    prefix = Path(sys.prefix)
+    machine.start_cluster({image: prefix for image in IMAGES}, ADDRESSES)
+    show.line("Cluster", f"Kubernetes API at {machine.client.url}")
+    manifests = machine.repository / "stack/manifests"
+    machine.kubectl("apply", "-f", str(machine.repository / "deploy/crds.yaml"))
+    machine.kubectl("apply", "-f", str(manifests / "namespaces.yaml"))
+    for part in ("gateway", "runtime"):
+        machine.kubectl("apply", "-f", str(manifests / part))
+    artifacts = f"artifacts={machine.folder / 'artifacts'}"
+    machine.kubectl("create", "configmap", "tidegate-guard", "-n", NAMESPACE, f"--from-literal={artifacts}")
+    machine.wait_for("Traefik", lambda: machine.rolled_out("gateway", "traefik"), START_SECONDS)
+    show.line("Gateway", "Traefik is ready")
+    machine.wait_for("the stable", lambda: machine.rolled_out(NAMESPACE, "chat-stable"), START_SECONDS)
+    show.line("Stable", "llama.cpp with SmolLM2-135M has generated its first token")
+    machine.kubectl("apply", "-f", str(manifests / "guard"), "-f", str(manifests / "demo"))
+    machine.wait_for("the guard", lambda: machine.rolled_out(NAMESPACE, "tidegate-guard"), START_SECONDS)
+    show.line("Guard", "the daemon watches namespace inference")
+    return _gateway_url(machine)
+
+
+def _gateway_url(machine: Machine) -> str:
+    services = machine.list(SERVICES, "gateway")
+    slices = machine.list(ENDPOINT_SLICES, "gateway")
+    found = endpoint_urls("http://traefik.gateway:8080", services, slices)
+    if not found:
+        raise DemoError("the gateway's Service has no ready endpoint")
+    return found[0].url
+
+
+def _tally(machine: Machine, out: Path, outcome: Outcome) -> Tally:
+    logged = users.logged_requests(machine.folder / "pods")
+    return users.tally(users.read_users(out), logged, outcome.began_at, outcome.ended_at)
+
+
+def _say_result(show: Show, outcomes: Sequence[tuple[Outcome, Tally]]) -> bool:
+    wrong = [outcome.rollout.name for outcome, _ in outcomes if not outcome.as_expected]
+    harmed = sum(tally.by_action for _, tally in outcomes)
+    for name in wrong:
+        show.line("NotAsExpected", f"{name} did not end as it must")
+    if harmed:
+        show.line("UsersHarmed", f"{harmed} users' requests failed by a rollback or promotion")
+    if not wrong and not harmed:
+        show.line(
+            "Done", "every rollout ended as it must; no user's request failed by a rollback or promotion"
+        )
+    return not wrong and not harmed
+
+
+def _keep(machine: Machine, show: Show, url: str) -> None:
+    show.heading("Left running until Ctrl-C (--keep)")
+    show.line("Gateway", f"curl {url}/v1/models")
+    show.line("kubectl", f"export KUBECONFIG={machine.kubeconfig}; kubectl get changes -n {NAMESPACE} -w")
+    while True:
+        try:
+            machine.check()
+        except TidegateError as error:
+            show.line("Ended", str(error))
+            return
+        time.sleep(1.0)

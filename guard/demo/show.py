@@ -1,0 +1,87 @@
+"""What a person sees of the demo: a line for each thing that happens, and the table at the end.
+
+Colours only on a terminal. Text from the cluster is shown escaped.
+"""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from guard.core.text import one_line
+from guard.demo.rollouts import Outcome
+from guard.demo.users import Tally
+
+_STYLES = {
+    "Promoted": "bold green",
+    "RolledBack": "bold red",
+    "ObjectiveFailed": "red",
+    "StepEntered": "cyan",
+    "Quiet": "green",
+}
+
+
+class Show:
+    """Prints to stderr's terminal or pipe; times are seconds since the start."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._start = time.monotonic()
+
+    def heading(self, text: str) -> None:
+        self._console.print(f"\n[bold]{escape(text)}[/bold]", highlight=False)
+
+    def line(self, kind: str, message: str) -> None:
+        style = _STYLES.get(kind)
+        word = f"[{style}]{kind:<22}[/{style}]" if style else f"{kind:<22}"
+        at = time.monotonic() - self._start
+        self._console.print(
+            f"{at:6.1f} s  {word} {escape(one_line(message))}", highlight=False, soft_wrap=True
+        )
+
+    def table(self, outcomes: Sequence[tuple[Outcome, Tally]]) -> None:
+        """The table of the end."""
+        table = Table(title="Rollouts", title_justify="left", title_style="bold")
+        table.add_column("rollout")
+        table.add_column("verdict")
+        table.add_column("action")
+        table.add_column("deciding signal")
+        table.add_column("last new canary request\nafter deciding sample", justify="right")
+        table.add_column("users' requests\nfailed by fault", justify="right")
+        table.add_column("failed by\nour action", justify="right")
+        for outcome, tally in outcomes:
+            table.add_row(*_cells(outcome, tally))
+        self._console.print()
+        self._console.print(table)
+
+    def reports(self, outcomes: Sequence[tuple[Outcome, Tally]]) -> None:
+        self._console.print("Reports:")
+        for outcome, _ in outcomes:
+            self._console.print(
+                f"  {outcome.rollout.name:<16} {outcome.status['evidence']}/report.html",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _cells(outcome: Outcome, tally: Tally) -> tuple[str, ...]:
+    status = outcome.status
+    decision = status.get("decision") or {}
+    seconds = ((status.get("rollback") or {}).get("seconds") or {}).get("fromDecidingSample")
+    reason = status["reason"]
+    colour = "green" if reason == "Promoted" else "red"
+    return (
+        outcome.rollout.name,
+        str(status.get("verdict")),
+        f"[{colour}]{reason}[/{colour}]",
+        escape(one_line(decision.get("signal") or "-")),
+        f"{float(seconds):.2f} s"
+        if seconds is not None
+        else "no traffic"
+        if not outcome.highest_weight
+        else "-",
+        f"{tally.by_fault} of {tally.requests}",
+        str(tally.by_action),
+    )
