@@ -5,6 +5,7 @@ import sys
 
 _DOUBLES = {
     "cluster": ("guard.testing.cluster.command", "a Kubernetes API in memory"),
+    "pods": ("guard.testing.pods.command", "pods as processes of this machine"),
     "runtime": ("guard.testing.runtime.command", "a model server with scripted latency and faults"),
 }
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
         print(_usage(), file=sys.stdout if asked else sys.stderr)
         return 0 if asked else 2
     module = importlib.import_module(_DOUBLES[arguments[0]][0])
-    return int(module.main(arguments[1:]))
+    return int(module.command(arguments[1:]))
 
 
 if __name__ == "__main__":

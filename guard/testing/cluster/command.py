@@ -22,7 +22,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str]) -> int:
+def command(arguments: list[str]) -> int:
     """Serve; says the URL and then `ready` on stdout. 0 after a signal, 1 when it cannot start."""
     options = _arguments(arguments)
     stop = threading.Event()
