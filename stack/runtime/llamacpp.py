@@ -104,8 +104,10 @@ def requests_in_flight(metrics: str) -> int:
     return sum(int(count) for count in _BUSY.findall(metrics))
 
 
-def drain(read_metrics: Callable[[], str], grace_seconds: float) -> bool:
-    """Wait until nothing was in flight for `QUIET_SECONDS`; False when the grace ended first.
+def drain(
+    read_metrics: Callable[[], str], grace_seconds: float, quiet_seconds: float = QUIET_SECONDS
+) -> bool:
+    """Wait until nothing was in flight for `quiet_seconds`; False when the grace ended first.
 
     The server keeps accepting meanwhile: refusing would turn a late request into a user's error.
     """
@@ -114,7 +116,7 @@ def drain(read_metrics: Callable[[], str], grace_seconds: float) -> bool:
     while time.monotonic() < deadline:
         if requests_in_flight(read_metrics()):
             quiet_since = time.monotonic()
-        if time.monotonic() - quiet_since >= QUIET_SECONDS:
+        if time.monotonic() - quiet_since >= quiet_seconds:
             return True
         time.sleep(_POLL_SECONDS)
     return False
