@@ -1,6 +1,6 @@
 """The documents at fixed paths: version, health, discovery, OpenAPI."""
 
-from guard.testing.cluster import discovery
+from guard.testing.cluster import discovery, openapi, statuses
 from guard.testing.cluster.objects import Json
 from guard.testing.cluster.replies import Reply
 from guard.testing.cluster.requests import Call
@@ -26,7 +26,23 @@ class Documents:
             body = discovery.aggregated(self._catalog, core=parts == ("api",))
             return Reply(body, content_type=discovery.AGGREGATED_TYPE)
         found = self._discovered(parts)
+        if found is None and parts[:1] == ("openapi",):
+            found = self._openapi(parts[1:], call)
         return None if found is None else Reply(found)
+
+    def _openapi(self, parts: tuple[str, ...], call: Call) -> Json | None:
+        if not any("json" in item or "*/*" in item for item in call.accepts):
+            raise statuses.not_acceptable(["application/json"])
+        match parts:
+            case ("v2",):
+                return openapi.version2(self._catalog)
+            case ("v3",):
+                return openapi.version3_index(self._catalog)
+            case ("v3", "api", version):
+                return openapi.version3(self._catalog, "", version)
+            case ("v3", "apis", group, version):
+                return openapi.version3(self._catalog, group, version)
+        return None
 
     def _discovered(self, parts: tuple[str, ...]) -> Json | None:
         match parts:
