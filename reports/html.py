@@ -27,8 +27,13 @@ def render_html(report: Report) -> str:
         findings=words.findings(report),
         plots=plots(report),
         arms={str(arm): name for arm, name in words.arm_names(report).items()},
-        differing=[row for row in report.changed if row.difference is not Difference.SAME],
-        same=[row.field for row in report.changed if row.difference is Difference.SAME],
+        differing=[
+            row
+            for kind in (Difference.CONFOUNDED, Difference.EXPECTED)
+            for row in words.fields_that_are(kind, report)
+        ],
+        same=[row.field for row in words.fields_that_are(Difference.SAME, report)],
+        unknown_fields=[row.field for row in words.fields_that_are(Difference.UNKNOWN, report)],
     )
 
 

@@ -17,6 +17,7 @@ from reports.words import (
     all_checks,
     count,
     duration,
+    fields_that_are,
     findings,
     moment,
     quantity,
@@ -31,7 +32,11 @@ _EMOJI = {
     Verdict.NO_DATA: "⚠️",
     Verdict.INCONCLUSIVE: "⚠️",
 }
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~<>&:^$-]|(?<=www)\.)")
+# What Markdown would obey in running text: markup, entities, links that make themselves (http://, www.),
+# :emoji:, and at a line's start headings, lists and quotes. Nothing more, so that it also reads well raw.
+_MARKUP = re.compile(
+    r"([\\`*\[\]|~<>&^$]|(?<!\w)_|_(?!\w)|:(?=//|[\w+-]+:)|(?<=www)\.|^[#+-](?=\s)|(?<=^\d)[.)])"
+)
 _HEADER = ("Check", "Verdict", "Observed", "Limit", "Baseline", "Samples", "Window", "Why")
 
 
@@ -98,11 +103,17 @@ def _row(check: Check, name: str) -> tuple[str, ...]:
 
 def _changed(report: Report) -> str:
     rows = [
-        (d.field, d.before or UNKNOWN, d.after or UNKNOWN, str(d.difference))
-        for d in report.changed
-        if d.difference is not Difference.SAME
+        (row.field, row.before or UNKNOWN, row.after or UNKNOWN, str(row.difference))
+        for kind in (Difference.CONFOUNDED, Difference.EXPECTED)
+        for row in fields_that_are(kind, report)
     ]
-    return "## What differs\n\n" + _table(("Field", "Before", "After", ""), rows) if rows else ""
+    unknown = ", ".join(row.field for row in fields_that_are(Difference.UNKNOWN, report))
+    blocks = [
+        _table(("Field", "Before", "After", ""), rows) if rows else "",
+        f"Not known on one side at least, so not compared: {_text(unknown)}." if unknown else "",
+    ]
+    body = "\n\n".join(block for block in blocks if block)
+    return f"## What was changed\n\n{body}" if body else ""
 
 
 def _files(report: Report) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from guard.core.check import Check
-from guard.core.evidence import Report, Section
+from guard.core.evidence import Difference, FieldDifference, Report, Section
 from guard.core.samples import Arm
 from guard.core.verdict import NotJudged, Verdict
 
@@ -46,6 +46,10 @@ def all_checks(section: Section) -> tuple[Check, ...]:
     if not section.error:
         return section.checks
     return (Check("suite", Verdict.ERROR, section.error), *section.checks)
+
+
+def fields_that_are(difference: Difference, report: Report) -> list[FieldDifference]:
+    return [row for row in report.changed if row.difference is difference]
 
 
 def section_title(section: Section) -> str:

@@ -60,7 +60,7 @@ def command(suites: str | None, out: Path, as_json: bool, **options: Any) -> int
         secret = os.environ.get(wishes.api_key_env or "")
         folder = OutputFolder.prepare(out, OUTPUTS, [secret] if secret else [])
         folder.write("verdict.json", render_json(unfinished(wishes, "the run has not finished")))
-        with progress() as show:
+        with progress(without=() if as_json else ("Finished",)) as show:
             report = judge(wishes, folder, show, ignore_more)
         for name, content in render_all(report).items():
             folder.write(name, content)

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,20 +17,27 @@ _STARTED = "SuiteStarted"
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[["Event"], None]]:
-    """What to call with each event. Text in it is made harmless for a terminal."""
+def progress(without: Collection[str] = ()) -> Iterator[Callable[["Event"], None]]:
+    """What to call with each event; reasons in `without` are not shown. Text is made harmless."""
     if not sys.stderr.isatty():
-        yield lambda event: click.echo(_line(event), err=True)
+
+        def echo(event: "Event") -> None:
+            if event.reason not in without:
+                click.echo(_line(event), err=True)
+
+        yield echo
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
     with console.status("starting") as status:
 
         def show(event: "Event") -> None:
             if event.reason == _STARTED:
-                status.update(f"{event.message} running")
-            console.print(_line(event), markup=False, emoji=False, soft_wrap=True)
+                status.update(Text(f"{visible(event.message)} running"))
+            if event.reason not in without:
+                console.print(_line(event), markup=False, emoji=False, soft_wrap=True)
 
         yield show
 

@@ -19,7 +19,7 @@ from guard.errors import TidegateError, UnreachableError
 
 # A runtime that is just being restarted refuses for a moment; a dead one refuses every time.
 _ROUNDS = 3
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.5
 _TIMEOUTS = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 

@@ -12,11 +12,13 @@ from guard import __version__
 from guard.core.check import Check
 from guard.core.evidence import Event, FieldDifference, Report, Section
 from guard.core.series import RequestPoint, bins
+from guard.core.text import one_line
 from guard.core.verdict import NotJudged, Verdict, combine
 from guard.gate.plan import Plan
 
 PREFLIGHT = "preflight"
 _BIN_SECONDS = 5.0
+_LONGEST_REASON = 400
 
 
 def combined(sections: Iterable[Section]) -> Verdict:
@@ -121,17 +123,14 @@ class Record:
             for reason in _reasons(section, self.verdict)
         ]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return f"{reasons[0]}{more}" if reasons else "nothing could be judged"
+        return one_line(reasons[0], _LONGEST_REASON) + more if reasons else "nothing could be judged"
 
     def _standing_notes(self) -> list[str]:
         notes = []
         if self.plan.baseline is None:
-            notes.append("not compared: there was no --baseline, so only absolute objectives were judged")
+            notes.append("not compared: no --baseline was given")
         elif self.verdict is Verdict.PASS and self.plan.config.policy == "NoHarmFound":
             notes.append("passed without proof of equality: no harm was found (policy NoHarmFound)")
-        unknown = [row.field for row in self.changed if row.difference == "unknown"]
-        if unknown:
-            notes.append(f"not known on both sides, so not compared: {', '.join(unknown)}")
         return notes
 
 

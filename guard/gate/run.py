@@ -10,12 +10,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from guard import __version__
 from guard.adapters.artifacts import OutputFolder, canonical
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.requests_file import read_metadata, read_requests
+from guard.adapters.suite_runner import start_suite
 from guard.api.suites import Suite
 from guard.core.check import Check, SuiteResult
 from guard.core.evidence import Event, Report, Section
@@ -30,13 +31,6 @@ from guard.gate.record import PREFLIGHT, Record, preflight_section
 
 _PLAN_FILE = "plan.json"
 _SUITES_THAT_STOP = ("smoke",)
-
-
-def start_suite(suite: str, **options: Any) -> "SuiteProcess":
-    from guard.adapters import suite_runner
-
-    process: SuiteProcess = suite_runner.start_suite(suite, **options)
-    return process
 
 
 class SuiteProcess(Protocol):
@@ -124,7 +118,7 @@ class _Gate:
 
     def _run(self) -> None:
         self._write_plan()
-        self._record.event("Started", self._record.report().title)
+        self._record.event("Started", f"gate of {self._record.report().title}")
         checks = self._preflight()
         section = preflight_section(checks, self._record.started_at, self._outside.clock())
         self._take(section, "PreflightFinished")
@@ -135,10 +129,11 @@ class _Gate:
                 self._run_suite(suite)
 
     def _stop(self, why: str, reason: str) -> None:
-        """End the suite that runs, and name those that will not."""
-        if self._process is not None:
-            self._process.kill()
+        """End the suite that runs, keep what it found, and name those that will not run."""
         why = self._folder.hide(why)
+        if self._process is not None:
+            self._process.kill()  # it still writes what it found
+            self._take(replace(Section.of(self._process.wait()), note=why), "SuiteEnded")
         self._record.stop(why)
         seen = {section.name for section in self._record.sections}
         for suite in self._plan.config.suites:
@@ -177,8 +172,8 @@ class _Gate:
 
     def _compare(self, model: str) -> Sequence[Check]:
         plan = self._plan
-        candidate = self._outside.fingerprint(plan.candidate, model)
-        baseline = None if plan.baseline is None else self._outside.fingerprint(plan.baseline, model)
+        candidate = self._fingerprint(plan.candidate, model)
+        baseline = None if plan.baseline is None else self._fingerprint(plan.baseline, model)
         document = {
             "candidate": candidate.to_json(),
             "baseline": baseline and baseline.to_json(),
@@ -189,6 +184,9 @@ class _Gate:
             return ()
         check, self._record.changed = preflight.judge_comparison(baseline, candidate, plan.expected)
         return (check,)
+
+    def _fingerprint(self, endpoint: Endpoint, model: str) -> Fingerprint:
+        return replace(self._outside.fingerprint(endpoint, model), suite_version=f"tidegate {__version__}")
 
     def _reason_not_to_go_on(self) -> str | None:
         for section in self._record.sections:

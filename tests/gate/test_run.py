@@ -45,6 +45,8 @@ class _Process:
         self._suites, self._suite = suites, suite
 
     def wait(self):
+        if self._suite in self._suites.killed:
+            return _result(self._suite, "PASS", error="ended before its time, on request")
         outcome = self._suites.outcomes.get(self._suite, "PASS")
         if isinstance(outcome, BaseException):
             raise outcome
@@ -141,7 +143,8 @@ def test_interrupt_kills_the_suite_and_keeps_what_was_found(tmp_path):
     report, events = _judge(tmp_path, suites)
     assert suites.killed == ["eval"]
     assert (report.verdict, report.reason) == (Verdict.ERROR, "interrupted")
-    assert _sections(report) == {"preflight": "PASS", "smoke": "PASS", "eval": None, "load": None}
+    assert _sections(report) == {"preflight": "PASS", "smoke": "PASS", "eval": "ERROR", "load": None}
+    assert [check.name for check in report.sections[2].checks] == ["only"]
     assert "Interrupted" in [event.reason for event in events]
     assert (tmp_path / "out/evidence/manifest.json").exists()
 
