@@ -4,13 +4,14 @@ Owns section 4's rule: the same client, at the same time, gets answers from the 
 candidate: FAIL. Both silent, or nothing to compare with: ERROR. A model that is not served likewise.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guard.adapters.chat import ChatClient, ChatRequest, Reply
 from guard.adapters.endpoint import Endpoint, Timeouts, unauthorized
 from guard.adapters.runtimes import Runtime, ServedModel, detect, served_models
 from guard.core.check import Check
-from guard.core.fingerprint import Fingerprint
+from guard.core.fingerprint import Fingerprint, confounders
 from guard.core.samples import Outcome, Source
 from guard.core.verdict import Verdict
 from guard.errors import TidegateError, UnauthorizedError
@@ -92,6 +93,13 @@ def open_baseline(endpoint: Endpoint, model: str, timeouts: Timeouts) -> Target:
         reason = f"the baseline does not serve {model!r}; it serves {_names(models)}"
         raise Stop(Check("baseline-answers", Verdict.ERROR, reason))
     return Target(client, models, detect(models), model, None)
+
+
+def refuse_confounded(baseline: Target, candidate: Target, expected: Iterable[str]) -> None:
+    """Stop, INCONCLUSIVE, when the arms differ in more than the change says (DESIGN section 6)."""
+    if names := confounders(baseline.fingerprint(), candidate.fingerprint(), expected):
+        reason = f"confounded by {', '.join(names)}: the arms differ there, and expectChange does not say so"
+        raise Stop(Check("arms-are-comparable", Verdict.INCONCLUSIVE, reason))
 
 
 def ids_of(endpoint: Endpoint) -> list[str] | None:

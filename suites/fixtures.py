@@ -8,7 +8,7 @@ import pytest
 
 from guard.adapters.endpoint import Timeouts
 from guard.api.fields import seconds
-from suites.arms import Target, open_baseline, open_candidate
+from suites.arms import Target, open_baseline, open_candidate, refuse_confounded
 from suites.judge import Judge
 from suites.options import RunOptions
 from suites.session import JUDGE, OPTIONS, settings_of, suite_of
@@ -50,12 +50,14 @@ def model(candidate: Target) -> str:
 
 
 @pytest.fixture(scope="session")
-def baseline(run_options: RunOptions, model: str, timeouts: Timeouts) -> Iterator[Target | None]:
-    """What the candidate is compared with; None without one, and a stop when it does not answer."""
+def baseline(run_options: RunOptions, candidate: Target, timeouts: Timeouts) -> Iterator[Target | None]:
+    """What the candidate is compared with; None without one, and a stop when it cannot be compared with."""
     if run_options.baseline is None:
         yield None
         return
-    target = open_baseline(run_options.baseline, model, timeouts)
+    target = open_baseline(run_options.baseline, candidate.model, timeouts)
+    if run_options.config.expect_change is not None:
+        refuse_confounded(target, candidate, run_options.config.expect_change)
     yield target
     target.client.close()
 

@@ -18,6 +18,7 @@ import pytest
 
 from guard.api.suites import EvalSuite, LoadSuite, SmokeSuite
 from guard.core.check import SuiteResult
+from guard.core.text import one_line
 from guard.core.verdict import NotJudged, Verdict
 from guard.errors import ConfigurationError
 from suites.judge import Found, Judge, check_name
@@ -108,16 +109,16 @@ class Session:
         if sent := getattr(report, _SENT, None):
             found.take(sent)
         elif report.failed:  # a worker died in it
-            found.errors.append(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}")
+            found.errors.append(f"{report.nodeid}: {_first_error(report)}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and not self._is_worker:
             path = self._config.rootpath / report.nodeid.partition("::")[0]
-            line = str(report.longrepr).strip().splitlines()[-1]
-            self._found[suite_of(path)].errors.append(f"cannot be collected: {line}")
+            self._found[suite_of(path)].errors.append(f"cannot be collected: {_first_error(report)}")
 
-    def pytest_keyboard_interrupt(self) -> None:
-        self._broken.append("interrupted before the end")
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if not isinstance(excinfo.value, pytest.Session.Interrupted):  # raised after collection errors, too
+            self._broken.append("interrupted before the end")
 
     def pytest_internalerror(self, excrepr: object) -> None:
         self._broken.append(f"pytest broke: {str(excrepr).strip().splitlines()[-1]}")
@@ -171,6 +172,13 @@ class Session:
         base = self._config.invocation_params.dir
         paths = [(base / arg.partition("::")[0]).resolve() for arg in self._config.args]
         return {path.relative_to(SUITES).parts[0] for path in paths if SUITES in path.parents}
+
+
+def _first_error(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The first line that pytest marks as the error, else its last words."""
+    lines = str(report.longrepr).strip().splitlines() or ["no reason given"]
+    marked = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return one_line(marked[0] if marked else lines[-1])
 
 
 def _fail_by_check(report: pytest.TestReport, judge: Judge) -> None:
