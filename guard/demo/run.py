@@ -104,7 +104,7 @@ def _run(machine: Machine, chosen: Sequence[Rollout], show: Show, keep: bool) ->
 def set_up(machine: Machine, show: Show) -> str:
     """Starts everything; returns the gateway's URL once the stable answers through it."""
     prefix = Path(sys.prefix)
-    machine.start_cluster({image: prefix for image in IMAGES}, ADDRESSES)
+    machine.start_cluster(dict.fromkeys(IMAGES, prefix), ADDRESSES)
     show.line("Cluster", f"Kubernetes API at {machine.client.url}")
     manifests = machine.repository / "stack/manifests"
     machine.kubectl("apply", "-f", str(machine.repository / "deploy/crds.yaml"))
