@@ -108,9 +108,9 @@ class Figure:
         self._add('<text class="label {}" x="{}" y="{}">{}</text>', side, here + shift, BOTTOM - 10, label)
 
     def horizontal(self, at: float, label: str, css: str) -> None:
-        """A line over the full width, its label above it at the right."""
+        """A line over the full width, its label above it at the left."""
         self._add('<path class="line {}" d="M{} {}H{}"/>', css, LEFT, self.y(at), RIGHT)
-        self._add('<text class="label end" x="{}" y="{}">{}</text>', RIGHT - 2, self.y(at) - 4, label)
+        self._add('<text class="label" x="{}" y="{}">{}</text>', LEFT + 4, self.y(at) - 4, label)
 
     def legend(self, entries: Iterable[tuple[str, str, str]]) -> None:
         """(shape, class, text) in one row above the plot."""

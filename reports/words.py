@@ -123,5 +123,5 @@ def statistic(check: Check) -> str:
         parts.append(f"p = {check.p_value:.3g}")
     if check.evidence is not None:
         needed = "" if check.threshold is None else f" of {check.threshold:g}"
-        parts.append(f"e = {check.evidence:.3g}{needed}")
+        parts.append(f"e = {check.evidence:.4g}{needed}")
     return ", ".join(parts)
