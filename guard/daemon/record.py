@@ -34,6 +34,7 @@ Render = Callable[[Report], Mapping[str, bytes]]
 ROLLOUT_FORMAT = 1
 BIN_SECONDS = 5.0
 CONFIG_FILE = "suites-config.json"
+API_KEY_ENV = "TIDEGATE_TARGET_API_KEY"  # of the suites' processes alone
 
 
 class Recorder:
@@ -64,13 +65,14 @@ class Recorder:
         )
         config_file = self._folder.write_evidence(f"suites/{out.name}/{CONFIG_FILE}", config.to_document())
         return start_suite(
-            suite,
+            suite.name,
             candidate=candidate.url,
             baseline=baseline.url if baseline else None,
             model=self._spec.plan.guard.target.runtime.models[0],
             config_file=config_file,
             out_dir=out,
-            api_key=candidate.api_key,
+            api_key_env=API_KEY_ENV if candidate.api_key else None,
+            environment={API_KEY_ENV: candidate.api_key} if candidate.api_key else {},
             timeout=seconds(suite.timeout),
         )
 
