@@ -23,7 +23,8 @@ def progress(without: Collection[str] = ()) -> Iterator[Callable[["Event"], None
 
         def echo(event: "Event") -> None:
             if event.reason not in without:
-                click.echo(_line(event), err=True)
+                with contextlib.suppress(OSError):  # nobody reads it any more: no reason to stop judging
+                    click.echo(_line(event), err=True)
 
         yield echo
         return

@@ -36,3 +36,13 @@ def test_reason_that_is_left_out_is_not_shown(capsys):
     with progress(without=("SuiteFinished",)) as show:
         show(HOSTILE)
     assert capsys.readouterr().err == ""
+
+
+def test_run_goes_on_when_nobody_reads_its_progress(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with progress() as show:
+        show(HOSTILE)
