@@ -6,14 +6,11 @@ Everything a successor needs stands in the status and on the route. Refuses to j
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
-from guard.adapters.endpoint import Endpoint
 from guard.adapters.workloads import same_template
 from guard.api.change import ChangeSpec, plan_digest
 from guard.api.fields import seconds
-from guard.api.suites import Suite
 from guard.core import decision as actions
 from guard.core.blocks import PodEvent
 from guard.core.change import Intent, Phase, Reason, RoutePhase
@@ -28,13 +25,12 @@ from guard.daemon.drain import Drain
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Observation, PodWatch
 from guard.daemon.progress import Decision, Progress
-from guard.daemon.stage import Process, Stage
+from guard.daemon.stages import Stages, StartSuite
 from guard.errors import TidegateError
 
 RETRY_SUITES_SECONDS = 60.0
 
-StartSuite = Callable[[str, Suite, Endpoint, Endpoint | None], Process]
-"""(stage, suite, candidate, baseline) -> the suite under way."""
+BEFORE_TRAFFIC, AFTER_ROLLBACK = "before-traffic", "after-rollback"
 
 
 class ChangeRun:
@@ -57,7 +53,6 @@ class ChangeRun:
         self.progress = progress
         self.intent: Intent | None = None
         self.analysis = Analysis(spec.plan.guard)
-        self.results: list[tuple[str, SuiteResult]] = []
         self.live_checks: list[tuple[int, tuple[Check, ...]]] = []
         self.weights: list[tuple[float, int]] = []
         self.clock_offset = time.time() - time.monotonic()
@@ -67,16 +62,19 @@ class ChangeRun:
         self._look = look
         self._actor = actor
         self._measurements = measurements
-        self._start_suite = start_suite
         self._save = save
         self._api_key = api_key
         self._drain = Drain(self._guard, measurements, self.analysis)
         self._resuming = progress.phase is not Phase.PENDING
-        self._stage: Stage | None = None
-        self._stage_done_at: float | None = None
+        self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite)
         self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
         self._template_reported = False
         measurements.start()
+
+    @property
+    def results(self) -> list[tuple[str, SuiteResult]]:
+        """(stage, result) of every suite that ended, in order."""
+        return self._stages.results
 
     @property
     def guard_name(self) -> str:
@@ -94,8 +92,7 @@ class ChangeRun:
     def stop(self) -> None:
         """Ends measurements and suites; leaves the cluster as it is."""
         self._measurements.stop()
-        if self._stage is not None:
-            self._stage.kill()
+        self._stages.kill()
 
     def tick(self) -> None:
         """One round. A fault of the API is noted and tried again at the next tick."""
@@ -139,27 +136,23 @@ class ChangeRun:
         return [PodEvent(mono, Arm.CANARY, "", "fingerprint", "the canary's pod template is not the plan's")]
 
     def _opinion(self, now: float, mono: float) -> Opinion:
-        results = self._stage.results if self._stage else []
-        if self._stage is not None:
-            self._note_result(self._stage.poll(), now)
+        self._note_result(now)
         phase = self.progress.phase
         live = phase is Phase.PROGRESSING or (phase is Phase.PROMOTING and self.progress.weight_percent > 0)
         ended = phase is Phase.PROGRESSING and now >= self._stage_ends_at()
-        return self.analysis.opinion(mono, results, live, ended)
+        return self.analysis.opinion(mono, self._stages.current, live, ended)
 
-    def _note_result(self, result: SuiteResult | None, now: float) -> None:
-        if result is None:
+    def _note_result(self, now: float) -> None:
+        arrived = self._stages.poll()
+        if arrived is None:
             return
-        stage = self._stage_name()
-        self.results.append((stage, result))
+        stage, result = arrived
         self.progress.suites.append({"stage": stage, "suite": result.suite, "verdict": str(result.verdict)})
         self._say("SuiteFinished", f"{result.suite} ({stage}): {result.verdict}", now)
 
     def _situation(self, now: float, seen: Observation, opinion: Opinion) -> Situation:
         progress = self.progress
-        done = self._stage is None or self._stage.done
-        if done and self._stage_done_at is None:
-            self._stage_done_at = now
+        done = self._stages.done
         progress.verdict = opinion.verdict if progress.phase is not Phase.PENDING else None
         return Situation(
             now=now,
@@ -229,7 +222,7 @@ class ChangeRun:
         self._enter(
             Phase.TESTING, now, "TestingBeforeTraffic", "the canary is ready; suites before traffic begin"
         )
-        self._run_suites(self._guard.suites.before_traffic, seen)
+        self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
 
     def _enter_step(self, step: int, weight: int, seen: Observation, now: float, mono: float) -> None:
         if self._policy.enforce:
@@ -252,7 +245,7 @@ class ChangeRun:
         weight = self.progress.weight_percent
         self.analysis.start_step(mono, weight, seconds(planned.hold), planned.min_requests)
         self._measurements.probes.resume()
-        self._run_suites(self._guard.suites.on_step, seen)
+        self._stages.compare(f"step-{self.progress.step + 1}", self._guard.suites.on_step, seen)
 
     def _keep_live_checks(self, mono: float) -> None:
         """What the rule says of the step that ends now, for the record."""
@@ -268,14 +261,13 @@ class ChangeRun:
         if self._actor.roll_back():
             self.progress.patched_at = self.progress.patched_at or time.time()
             self.progress.weight_percent = 0
-            self._run_suites(self._guard.suites.after_rollback, self._look(), after=True)
+            self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, self._look())
             self._say("TrafficReturned", "all traffic goes to the stable")
 
     def _decide_rollback(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
         progress = self.progress
         self._measurements.probes.pause()
-        if self._stage is not None:
-            self._stage.kill()
+        self._stages.kill()
         from_traffic = action.check is not None and action.check in opinion.live
         progress.decision = Decision(
             action="Abandon" if action.abandoned else "RollBack",
@@ -345,29 +337,9 @@ class ChangeRun:
         held = (
             reason.startswith("Held") and reason != "HeldByOperator" and self.progress.phase is Phase.TESTING
         )
-        if held and self._stage_done_at is not None and now - self._stage_done_at >= RETRY_SUITES_SECONDS:
-            self._run_suites(self._guard.suites.before_traffic, seen)
-
-    def _run_suites(self, suites: Sequence[Suite], seen: Observation, after: bool = False) -> None:
-        if self._stage is not None:
-            self._stage.kill()
-        found = seen.endpoints(self._guard.target.runtime.port, self._api_key)
-        baseline = next(iter(found[Arm.BASELINE]), None)
-        canary = next(iter(found[Arm.CANARY]), None)
-        # After a rollback the stable is what must be healthy; it is then the candidate of its own suites.
-        candidate, compared = (baseline, None) if after else (canary, baseline)
-        stage = self._stage_name()
-        self._stage_done_at = None
-        if candidate is None:
-            self._stage = Stage((), lambda suite: self._start_suite(stage, suite, Endpoint(""), None))
-            return
-        target = replace(candidate, arm=Arm.CANARY)
-        self._stage = Stage(suites, lambda suite: self._start_suite(stage, suite, target, compared))
-
-    def _stage_name(self) -> str:
-        if self.progress.phase is Phase.PROGRESSING:
-            return f"step-{self.progress.step + 1}"
-        return "after-rollback" if self.progress.phase is Phase.ROLLING_BACK else "before-traffic"
+        done_at = self._stages.done_at
+        if held and done_at is not None and now - done_at >= RETRY_SUITES_SECONDS:
+            self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
 
     def _stage_ends_at(self) -> float:
         return self.progress.stage_started_at + self._policy.steps[self.progress.step].hold_seconds
@@ -401,12 +373,12 @@ class ChangeRun:
         self._say("Resumed", f"a new guard goes on in phase {progress.phase}", now)
         if progress.phase is Phase.TESTING:
             progress.stage_started_at = now
-            self._run_suites(self._guard.suites.before_traffic, seen)
+            self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
         elif progress.phase is Phase.PROGRESSING:
             self._begin_step(seen, now, mono)
         elif progress.phase is Phase.ROLLING_BACK and progress.weight_percent == 0:
             progress.patched_at = progress.patched_at or now
-            self._run_suites(self._guard.suites.after_rollback, seen, after=True)
+            self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, seen)
 
 
 def policy_of(spec: ChangeSpec) -> Policy:
