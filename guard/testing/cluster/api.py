@@ -20,6 +20,8 @@ from guard.testing.cluster.writing import finish, isolate, keep_identity
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the alphabet of k8s.io/apimachinery/pkg/util/rand
 
+_KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
+
 
 class Api:
     """All verbs; raises StatusError for whatever a client did wrong."""
@@ -124,6 +126,8 @@ class Api:
         with self.store.lock:
             found = self.get(type_, namespace, name)
             _check_preconditions(type_, found, wishes.get("preconditions") or {})
+            if type_ is NAMESPACES and name in _KEPT_NAMESPACES:
+                raise statuses.forbidden(type_, name, "this namespace may not be deleted")
             if dry_run:
                 return found, True
             policy = wishes.get("propagationPolicy") or "Background"

@@ -55,9 +55,11 @@ def track(
 ) -> Json:
     """Note in managedFields what a create, update or patch changed; edits `document`.
 
-    Whoever sends an empty list of managedFields clears them, as in the real API.
+    Managed fields that the client sends count, as kubectl's move to server-side apply needs; a list of
+    one empty entry clears them.
     """
-    if metadata(document).pop("managedFields", None) in ([], [{}]) and old is not None:
+    given = metadata(document).pop("managedFields", None)
+    if given == [{}]:
         return document
     schema = schema_of(type_)
     before, after = owned_leaves(schema, old or {}), owned_leaves(schema, document)
@@ -66,7 +68,7 @@ def track(
     changed = {path for path, value in after.items() if before.get(path, _ABSENT) != value}
     removed = before.keys() - after.keys()
     kept, own = [], set(changed)
-    for entry in _entries(old):
+    for entry in clone(given) if given and old else _entries(old):
         paths = from_json(entry["fieldsV1"])
         if _is_of(entry, options.manager, "Update", subresource):
             own |= paths - removed

@@ -83,6 +83,8 @@ class Routes:
         query = request.call.query
         matches = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
         initial = query.get("sendInitialEvents") == "true"
+        if initial and query.get("resourceVersionMatch") != "NotOlderThan":
+            raise statuses.no_match_rule()
         revision = number(query, "resourceVersion") or None
         bookmarks = query.get("allowWatchBookmarks") == "true"
         wanted = WatchQuery(

@@ -99,6 +99,14 @@ def no_field_manager() -> StatusError:
     return StatusError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {text}', details)
 
 
+def no_match_rule() -> StatusError:
+    why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    cause = Cause("FieldValueForbidden", why, "resourceVersionMatch")
+    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause.to_json()]}
+    message = f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: {why}'
+    return StatusError(422, "Invalid", message, details)
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 

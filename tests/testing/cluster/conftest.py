@@ -1,23 +1,29 @@
 """A cluster for each test that asks: its URL, an HTTP client on it, and a namespace of its own.
 
-`api` and `namespace` need nothing of the double, so that contract tests can run against any API server;
-`cluster` is the double itself, for the tests of its own features.
+`api` and `namespace` need nothing of the double: with TIDEGATE_CONTRACT_URL set (what `kubectl proxy`
+prints, say) the files named `*_contract.py` run against that API server. `cluster` is the double itself.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from guard.testing.cluster import FakeCluster
 from tests.testing.cluster.api_client import ApiClient
+from tests.testing.cluster.documents import THINGS
 
 HOST = "127.10.0.1"
 
 
 @pytest.fixture(scope="session")
-def shared_cluster() -> Iterator[FakeCluster]:
+def base_url() -> Iterator[str]:
+    given = os.environ.get("TIDEGATE_CONTRACT_URL")
+    if given:
+        yield given
+        return
     with FakeCluster.serve(host=HOST) as cluster:
-        yield cluster
+        yield cluster.url
 
 
 @pytest.fixture
@@ -28,19 +34,42 @@ def cluster() -> Iterator[FakeCluster]:
 
 
 @pytest.fixture
-def api(shared_cluster: FakeCluster) -> Iterator[ApiClient]:
-    with ApiClient(base_url=shared_cluster.url, timeout=10, trust_env=False) as client:
+def direct(cluster: FakeCluster) -> Iterator[ApiClient]:
+    """A client of the fresh double."""
+    with ApiClient(base_url=cluster.url, timeout=10, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture
-def namespace(api: ApiClient) -> str:
+def api(base_url: str) -> Iterator[ApiClient]:
+    with ApiClient(base_url=base_url, timeout=15, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(api: ApiClient) -> Iterator[str]:
     """A new namespace; its name."""
-    created = api.made("/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
-    return str(created["metadata"]["name"])
+    name = api.made("/api/v1/namespaces", {"metadata": {"generateName": "test-"}})["metadata"]["name"]
+    yield name
+    api.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture
 def core(namespace: str) -> Callable[[str], str]:
     """Path of a core resource in the test's namespace: `core("configmaps/a")`."""
     return lambda path: f"/api/v1/namespaces/{namespace}/{path}"
+
+
+@pytest.fixture
+def apps(namespace: str) -> Callable[[str], str]:
+    """Path of an apps/v1 resource in the test's namespace."""
+    return lambda path: f"/apis/apps/v1/namespaces/{namespace}/{path}"
+
+
+@pytest.fixture
+def things(api: ApiClient, namespace: str) -> str:
+    """The path of a custom resource's collection; its definition is registered once."""
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    if api.get(f"{definitions}/things.test.tidegate.dev").status_code == 404:
+        api.made(definitions, THINGS)
+    return f"/apis/test.tidegate.dev/v1/namespaces/{namespace}/things"
