@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guard.testing.cluster import crd, statuses
+from guard.testing.cluster.events import converted, stored
 from guard.testing.cluster.lifecycle import Lifecycle
 from guard.testing.cluster.managed import applied, track
 from guard.testing.cluster.objects import Json, clone, is_terminating, metadata, name_of, timestamp
@@ -35,7 +36,7 @@ class Api:
         found = self.store.get(type_.storage, namespace, name)
         if found is None:
             raise statuses.not_found(type_, name)
-        return found
+        return converted(type_, found)
 
     def create(self, type_: ResourceType, namespace: str, body: Json, options: WriteOptions) -> Json:
         """A new object, stored unless it is a dry run or a review."""
@@ -78,9 +79,9 @@ class Api:
             if document == old:
                 return old
             if not options.dry_run:
-                gone = self._lifecycle.finalized(type_.storage, document)
+                gone = self._lifecycle.finalized(type_.storage, stored(type_, document))
                 if gone is not None:
-                    return gone
+                    return converted(type_, gone)
             return self._keep(type_, document, options)
 
     def apply(
@@ -111,7 +112,13 @@ class Api:
         with self.store.lock:
             if self.store.get(type_.storage, namespace, name_of(document)) is None:
                 return self.create(type_, namespace, document, options)
-            return self.update(type_, namespace, name_of(document), lambda _: document, options)
+
+            def change(old: Json) -> Json:
+                unconditional: Json = clone(document)
+                metadata(unconditional)["resourceVersion"] = metadata(old)["resourceVersion"]
+                return unconditional
+
+            return self.update(type_, namespace, name_of(document), change, options)
 
     def delete(
         self,
@@ -131,7 +138,9 @@ class Api:
             if dry_run:
                 return found, True
             policy = wishes.get("propagationPolicy") or "Background"
-            return self._lifecycle.delete(type_.storage, found, policy, wishes.get("gracePeriodSeconds"))
+            grace = wishes.get("gracePeriodSeconds")
+            last, gone = self._lifecycle.delete(type_.storage, stored(type_, found), policy, grace)
+            return converted(type_, last), gone
 
     def _named(self, type_: ResourceType, namespace: str, body: Json) -> Json:
         document: Json = clone(body)
@@ -167,7 +176,7 @@ class Api:
             return document
         if type_.storage == CRD_STORAGE:
             self._serve(document)
-        return self.store.put(type_.storage, document)
+        return converted(type_, self.store.put(type_.storage, stored(type_, document)))
 
     def _serve(self, definition: Json) -> None:
         spec = definition["spec"]

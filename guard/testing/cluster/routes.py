@@ -14,7 +14,6 @@ import yaml
 from guard.testing.cluster import statuses
 from guard.testing.cluster.api import Api, check_kind
 from guard.testing.cluster.documents import Documents
-from guard.testing.cluster.events import stored
 from guard.testing.cluster.lists import Lists
 from guard.testing.cluster.logs import log_reply
 from guard.testing.cluster.objects import Json
@@ -103,14 +102,13 @@ class Routes:
         if "create" not in request.type.verbs:
             raise statuses.method_not_allowed()
         options = request.options
-        body = stored(request.type, request.document())
+        body = request.document()
         made = self._api.create(request.type, request.target.namespace, body, options)
         return request.written(made, 201)
 
     def _put(self, request: "_Request") -> Reply:
         body = request.document()
         check_kind(request.type, body)
-        body = stored(request.type, body)
         kept = self._api.update(*request.key, lambda _: body, request.options, request.target.subresource)
         return request.written(kept)
 
@@ -118,7 +116,7 @@ class Routes:
         options = replace(request.options, operation="Apply")
         if not request.call.query.get("fieldManager"):
             raise statuses.no_field_manager()
-        body = stored(request.type, request.document())
+        body = request.document()
         kept, new = self._api.apply(*request.key, body, options, request.target.subresource)
         return request.written(kept, 201 if new else 200)
 

@@ -73,7 +73,7 @@ def wanted_view(type_: ResourceType, call: Call) -> View | None:
             continue
         if "as=Table" in parameters:
             return TableView(type_, call.query.get("includeObject", "Metadata"))
-        if "as=PartialObjectMetadata" in parameters:
+        if "as=PartialObjectMetadata" in parameters:  # and PartialObjectMetadataList
             return MetadataView()
         if "as=" not in parameters:
             return PlainView(type_)

@@ -14,6 +14,7 @@ from guard.testing.cluster.shaping import defaulted, pruned, unknown_fields
 from guard.testing.cluster.statuses import Cause
 from guard.testing.cluster.validation import violations
 
+_CONDITIONAL = {"Lease", "CustomResourceDefinition"}  # built-in kinds that refuse blind updates
 _SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
@@ -21,7 +22,8 @@ def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
     """The new state with the fields that only the server sets; edits `document`.
 
     Raises:
-        StatusError: 409 for a stale resourceVersion or another uid, 400 for another name.
+        StatusError: 409 for a stale resourceVersion or another uid, 422 for none where the kind needs
+            one, 400 for another name.
     """
     fields, before = metadata(document), metadata(old)
     for field in ("name", "namespace"):
@@ -37,6 +39,10 @@ def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
         )
         raise statuses.conflict(type_, name_of(old), why)
     wanted = fields.get("resourceVersion")
+    if not wanted and (type_.custom or type_.kind in _CONDITIONAL):
+        message = "Invalid value: 0: must be specified for an update"
+        cause = Cause("FieldValueInvalid", message, "metadata.resourceVersion")
+        raise statuses.invalid(type_, name_of(old), [cause])
     if wanted and wanted != before["resourceVersion"]:
         raise statuses.stale(type_, name_of(old))
     fields["resourceVersion"] = before["resourceVersion"]

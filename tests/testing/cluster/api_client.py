@@ -49,9 +49,12 @@ class ApiClient(httpx.Client):
         return [item["metadata"]["name"] for item in self.read(path, **query)["items"]]
 
     @contextmanager
-    def watching(self, path: str, **query: str) -> Iterator[Iterator[tuple[str, Json]]]:
+    def watching(
+        self, path: str, *, headers: dict[str, str] | None = None, **query: str
+    ) -> Iterator[Iterator[tuple[str, Json]]]:
         """Events as (type, object) from an open watch; it ends by itself after 10 s."""
-        with self.stream("GET", path, params={"watch": "true", "timeoutSeconds": "10", **query}) as answer:
+        asked = {"watch": "true", "timeoutSeconds": "10", **query}
+        with self.stream("GET", path, params=asked, headers=headers) as answer:
             assert answer.status_code == 200
             lines = (json.loads(line) for line in answer.iter_lines())
             yield ((event["type"], event["object"]) for event in lines)

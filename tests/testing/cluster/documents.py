@@ -79,3 +79,9 @@ def deployment(name: str = "web", replicas: int = 1) -> Json:
     template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def thing(name: str, **spec: object) -> Json:
+    """A custom resource of the definition above."""
+    head = {"apiVersion": "test.tidegate.dev/v1", "kind": "Thing"}
+    return head | {"metadata": {"name": name}, "spec": spec}
