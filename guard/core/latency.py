@@ -1,7 +1,6 @@
 """What one arm did under load, in the field's terms: TTFT, ITL, TPOT, E2E, errors, throughput, goodput.
 
-Owns the formulas and the definition of a quantile. Judges nothing but the client itself
-(`judge_client`): a load whose sender was late says nothing about the servers.
+Owns the formulas and the definition of a quantile. Judges nothing.
 
 Latencies are those of requests that ended well; a failed one is counted by its kind and never mixed in,
 since an error that came fast is not a fast answer.
@@ -14,15 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from guard.core.check import Check
 from guard.core.samples import Outcome, RequestSample
-from guard.core.verdict import Verdict
-
-# Above it a request's latency is more our own than the server's: 100 ms is a tenth or more of the usual
-# objectives on TTFT. Arbitrary beyond that.
-MAX_DISPATCH_LAG_SECONDS = 0.1
-# A single hiccup of the machine delays one pair; it must not void a run of 30 requests.
-_LATE_REQUESTS_ALLOWED = 2
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:
@@ -160,33 +151,6 @@ def meets(sample: RequestSample, limits: Mapping[str, float]) -> bool:
         return False
     values = ((_MEASURES[name](sample), limit) for name, limit in limits.items())
     return all(value is not None and value <= limit for value, limit in values)
-
-
-def judge_client(samples: Sequence[RequestSample]) -> Check:
-    """Was the load sent when it was due? PASS, or ERROR "client saturated".
-
-    Late is a request that this process began more than 100 ms after its scheduled time. ERROR when more
-    than 1 % are late (so: when the lag's p99 is above 100 ms), and more than two of them. A closed loop has
-    no schedule to be late for, and passes.
-    """
-    lags = [s.dispatch_lag_seconds for s in samples if s.dispatch_lag_seconds is not None]
-    late = sum(lag > MAX_DISPATCH_LAG_SECONDS for lag in lags)
-    saturated = late > max(_LATE_REQUESTS_ALLOWED, 0.01 * len(lags))
-    p99 = quantile(lags, 0.99)
-    shown = "nothing was scheduled" if p99 is None else f"dispatch lag p99 {1000 * p99:.1f} ms"
-    limit = f"{1000 * MAX_DISPATCH_LAG_SECONDS:g} ms"
-    reason = f"{shown}, {late} of {len(lags)} requests later than {limit}"
-    if saturated:
-        reason = f"client saturated: {reason}; the machine that sends is too busy for this rate"
-    return Check(
-        "load-client",
-        Verdict.ERROR if saturated else Verdict.PASS,
-        reason,
-        value=p99,
-        limit=MAX_DISPATCH_LAG_SECONDS,
-        unit="seconds",
-        samples=len(samples),
-    )
 
 
 _MEASURES: dict[str, Callable[[RequestSample], float | None]] = {

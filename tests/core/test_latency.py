@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.core.latency import gaps, judge_client, meets, quantile, summarise
+from guard.core.latency import gaps, meets, quantile, summarise
 from guard.core.samples import Arm, Outcome, RequestSample, Source
-from guard.core.verdict import Verdict
 
 # Due at 10 s, sent 0.1 s late, tokens at 10.5, 10.7 and 11.1 s, whole at 11.3 s.
 WHOLE = RequestSample(
@@ -138,31 +137,3 @@ def test_a_request_is_good_when_it_meets_every_limit(limits: dict[str, float], m
 def test_what_is_not_known_of_a_request_is_not_met() -> None:
     assert not meets(replace(WHOLE, output_tokens=None), {"tpot": 10.0})
     assert not meets(replace(WHOLE, first_token_at=None), {"ttft": 10.0})
-
-
-@given(st.lists(st.sampled_from([0.001, 0.5]), min_size=1, max_size=400))
-def test_a_client_that_is_late_for_more_than_one_in_a_hundred_is_an_error(lags: list[float]) -> None:
-    late = lags.count(0.5)
-    check = judge_client([replace(WHOLE, dispatch_lag_seconds=lag) for lag in lags])
-
-    assert (check.verdict is Verdict.ERROR) == (late > 2 and late > 0.01 * len(lags))
-
-
-def test_a_saturated_client_says_so_with_its_lag_and_the_limit() -> None:
-    check = judge_client([replace(WHOLE, dispatch_lag_seconds=0.25)] * 30)
-
-    assert check.verdict is Verdict.ERROR
-    assert "client saturated: dispatch lag p99 250.0 ms, 30 of 30 requests later than 100 ms" in check.reason
-    assert (check.value, check.limit, check.unit, check.samples) == (0.25, 0.1, "seconds", 30)
-
-
-def test_one_hiccup_does_not_void_a_short_run() -> None:
-    samples = [WHOLE] * 28 + [replace(WHOLE, dispatch_lag_seconds=0.3)] * 2
-
-    assert judge_client(samples).verdict is Verdict.PASS
-
-
-def test_a_closed_loop_has_no_schedule_to_be_late_for() -> None:
-    check = judge_client([replace(WHOLE, dispatch_lag_seconds=None)])
-
-    assert (check.verdict, check.value) == (Verdict.PASS, None)
