@@ -61,8 +61,7 @@ class App:
         await self._faults.running()
         fault = self._faults.take(call)
         if fault is not None and fault.kind != "error":
-            self._recorder.add(call, 0)
-            await self._interrupt(fault, scope, receive)
+            await self._interrupt(fault, call, scope, receive)
             return
         reply = _failed(fault) if fault is not None else self._reply(call)
         self._recorder.add(call, reply.code)
@@ -77,7 +76,9 @@ class App:
 
         return held
 
-    async def _interrupt(self, fault: Fault, scope: Scope, receive: Receive) -> None:
+    async def _interrupt(self, fault: Fault, call: Call, scope: Scope, receive: Receive) -> None:
+        done = self._reply(call).code if fault.kind == "lose_answer" else 0
+        self._recorder.add(call, done)
         if fault.kind == "hang":
             while (await receive())["type"] != "http.disconnect":
                 await asyncio.sleep(0)

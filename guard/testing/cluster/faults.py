@@ -18,7 +18,7 @@ from guard.testing.cluster.requests import Call
 
 RECORDED_REQUESTS = 20_000  # arbitrary bound; a demo of ten minutes makes fewer
 
-FaultKind = Literal["error", "drop", "hang"]
+FaultKind = Literal["error", "drop", "hang", "lose_answer"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class RecordedRequest:
 @dataclass
 class Fault:
     """What happens to matching requests: `error` answers `code`, `drop` closes the connection, `hang`
-    never answers."""
+    never answers, `lose_answer` does what was asked and closes the connection without saying so."""
 
     kind: FaultKind
     times: int

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from guard.testing.cluster.objects import Json
@@ -14,15 +14,19 @@ LOG_FILE_ANNOTATION = "local.tidegate.dev/log-file"
 POLL_SECONDS = 0.05  # a follower sees a line within twice this
 
 
-def log_reply(pod: Json, query: Mapping[str, str]) -> Reply:
-    """The log as plain bytes, followed while the pod exists when `follow` is set."""
+def log_reply(pod: Json, query: Mapping[str, str], ended: Callable[[], bool]) -> Reply:
+    """The log as plain bytes.
+
+    Args:
+        ended: Whether nothing will be written any more; asked while somebody follows.
+    """
     path = ((pod.get("metadata") or {}).get("annotations") or {}).get(LOG_FILE_ANNOTATION)
     if not path:
         name = pod["metadata"]["name"]
         raise bad_request(f'container in pod "{name}" is waiting to start: it has no log file')
     data, offset = _present(Path(path), query)
     if query.get("follow") in ("true", "1"):
-        return Reply(stream=_follow(Path(path), data, offset), content_type="text/plain")
+        return Reply(stream=_follow(Path(path), data, offset, ended), content_type="text/plain")
     return Reply(data, content_type="text/plain")
 
 
@@ -36,11 +40,13 @@ def _present(path: Path, query: Mapping[str, str]) -> tuple[bytes, int]:
     return (data[:limit] if limit is not None else data), end
 
 
-async def _follow(path: Path, data: bytes, offset: int) -> AsyncIterator[bytes]:
+async def _follow(path: Path, data: bytes, offset: int, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
     if data:
         yield data
-    while True:
+    last_look = False
+    while not last_look:
         await asyncio.sleep(POLL_SECONDS)
+        last_look = ended()
         size = os.stat(path).st_size if path.exists() else 0
         if size < offset:
             offset = 0

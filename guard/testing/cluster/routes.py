@@ -164,7 +164,15 @@ class Routes:
     def _log(self, request: "_Request") -> Reply:
         if request.call.method != "GET":
             raise statuses.method_not_allowed()
-        return log_reply(self._api.get(*request.key), request.call.query)
+        pod = self._api.get(*request.key)
+
+        def ended() -> bool:
+            now = self._api.store.get(request.type.storage, request.target.namespace, request.target.name)
+            same = now is not None and now["metadata"]["uid"] == pod["metadata"]["uid"]
+            phase = ((now or {}).get("status") or {}).get("phase")
+            return self._signals.closing or not same or phase in ("Succeeded", "Failed")
+
+        return log_reply(pod, request.call.query, ended)
 
 
 class _Request:
