@@ -122,3 +122,17 @@ def fisher_p(bad: int, total: int, other_bad: int, other_total: int, odds_ratio:
     top = max(weights)
     terms = [math.exp(weight - top) for weight in weights]
     return min(1.0, math.fsum(terms[bad - low :]) / math.fsum(terms))
+
+
+def upper_bound(k: int, n: int, alpha: float) -> float:
+    """The largest p under which k or fewer of n still have a chance of alpha.
+
+    Source: Clopper and Pearson 1934, one-sided.
+    """
+    if k >= n:
+        return 1.0
+    low, high = k / n, 1.0
+    for _ in range(50):
+        p = (low + high) / 2
+        low, high = (p, high) if 1 - binomial_upper_tail(k + 1, n, p) > alpha else (low, p)
+    return high

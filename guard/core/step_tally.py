@@ -1,0 +1,115 @@
+"""What was counted since a step began: requests and errors per source and arm, requests over objectives.
+
+Owns the step's sums and what they say at its end (objectives, NonInferior's proof on errors). Keeps numbers,
+never requests. Refuses to know evidence and hard limits.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guard.core.binomial import upper_bound
+from guard.core.check import Check
+from guard.core.comparison import ArmCounts
+from guard.core.objectives import ErrorObjective, Objective, is_over, judge_ratio
+from guard.core.samples import Arm, RequestSample, Source
+from guard.core.verdict import Verdict
+
+ERROR_MARGIN = 0.015  # DESIGN 5.7: errors +1.5 points
+# Users' own requests say most; one comparison takes one source.
+_PREFERENCE = (Source.USER, Source.ACCESS_LOG, Source.SIMULATED, Source.LOAD, Source.PROBE)
+_Counts = dict[str, list[int]]
+
+
+class StepTally:
+    """Sums of one step. Keys are `source/arm`, values [bad or over, total]."""
+
+    def __init__(self, objectives: Sequence[Objective], state: Mapping[str, Any] | None = None) -> None:
+        self._objectives = tuple(objectives)
+        state = state or {"errors": {}, "over": {}}
+        self._errors: _Counts = {key: list(value) for key, value in state["errors"].items()}
+        self._over: dict[str, _Counts] = {name: dict(counts) for name, counts in state["over"].items()}
+
+    def state(self) -> dict[str, Any]:
+        return {"errors": self._errors, "over": self._over}
+
+    def count(self, source: Source, arm: Arm, requests: int, bad: int) -> None:
+        _add(self._errors, source, arm, bad, requests)
+
+    def count_latency(self, sample: RequestSample, now: float) -> None:
+        """One finished request, against every latency objective."""
+        for objective in self._objectives:
+            if isinstance(objective, ErrorObjective):
+                continue
+            over = is_over(objective, sample, now)
+            if over is not None:
+                _add(self._over.setdefault(objective.name, {}), sample.source, sample.arm, int(over), 1)
+
+    def errors(self, source: Source, arm: Arm) -> ArmCounts:
+        return _get(self._errors, source, arm)
+
+    def total(self, arm: Arm) -> int:
+        """Requests of one arm; what gateway and access log both saw counts once."""
+        n = {source: self.errors(source, arm).total for source in Source}
+        twice = min(n[Source.USER], n[Source.ACCESS_LOG])
+        return sum(n.values()) - twice
+
+    def best_source(self, counts: _Counts | None = None) -> Source | None:
+        """The source that says most of those in which the canary was seen."""
+        counts = self._errors if counts is None else counts
+        return next((s for s in _PREFERENCE if _get(counts, s, Arm.CANARY).total), None)
+
+    def objective_checks(self, min_requests: int) -> list[Check]:
+        """Every objective, each on its best source.
+
+        A quantile of probes needs no more of them than one allowed request over the limit (20 for p95),
+        for `min_requests` counts users' requests as well.
+        """
+        return [self._objective_check(objective, min_requests) for objective in self._objectives]
+
+    def _objective_check(self, objective: Objective, min_requests: int) -> Check:
+        errors = isinstance(objective, ErrorObjective)
+        counts = self._errors if errors else self._over.get(objective.name, {})
+        source = self.best_source(counts) or Source.PROBE
+        ours, theirs = _get(counts, source, Arm.CANARY), _get(counts, source, Arm.BASELINE)
+        needed = min(min_requests, math.ceil(round(1 / max(objective.limit_ratio, 1e-4), 6)))
+        return judge_ratio(objective, ours, theirs if theirs.total else None, min_requests=needed)
+
+    def proof_on_errors(self) -> Check:
+        """NonInferior: the canary's error ratio is proven less than 1.5 points above the baseline's.
+
+        Conservative: an exact upper bound of the one less an exact lower bound of the other, 2.5 % each.
+        """
+        source = self.best_source() or Source.USER
+        ours, theirs = self.errors(source, Arm.CANARY), self.errors(source, Arm.BASELINE)
+        if not ours.total or not theirs.total:
+            reason = "no errors of both arms to compare"
+            return Check("errors-non-inferior", Verdict.INCONCLUSIVE, reason, "errors", samples=ours.total)
+        lower = 1 - upper_bound(theirs.total - theirs.bad, theirs.total, 0.025)
+        excess = upper_bound(ours.bad, ours.total, 0.025) - lower
+        proven = excess < ERROR_MARGIN
+        return Check(
+            "errors-non-inferior",
+            Verdict.PASS if proven else Verdict.INCONCLUSIVE,
+            f"the canary's errors are at most {100 * excess:.1f} points above the baseline's (95 %), "
+            f"{100 * ERROR_MARGIN:.1f} allowed: {'proven' if proven else 'more requests are needed'}",
+            "errors",
+            value=excess,
+            limit=ERROR_MARGIN,
+            unit="ratio",
+            samples=ours.total,
+        )
+
+
+def _key(source: Source, arm: Arm) -> str:
+    return f"{source}/{arm}"
+
+
+def _add(counts: _Counts, source: Source, arm: Arm, bad: int, total: int) -> None:
+    entry = counts.setdefault(_key(source, arm), [0, 0])
+    entry[0] += bad
+    entry[1] += total
+
+
+def _get(counts: _Counts, source: Source, arm: Arm) -> ArmCounts:
+    return ArmCounts(*counts.get(_key(source, arm), (0, 0)))
