@@ -158,7 +158,7 @@ class _Gate:
             copy = self._folder.copy_evidence(plan.dataset, "dataset.jsonl")
             for suite in config["suites"]:
                 if suite["name"] == "eval":
-                    suite["dataset"] = {"file": str(copy.resolve())}
+                    suite["dataset"] = {"file": copy.name}  # beside the plan that names it
         self._folder.write(f"evidence/{_PLAN_FILE}", canonical(config))  # the suites read it: as it is
 
     def _preflight(self) -> tuple[Check, ...]:

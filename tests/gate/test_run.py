@@ -217,9 +217,10 @@ def test_own_eval_items_are_copied_and_the_copy_is_what_runs(tmp_path):
     file.write_text("suites: [{name: eval, dataset: {file: items.jsonl}}]")
     suites = _Suites()
     _judge(tmp_path, suites, replace(WISHES, config_file=file))
-    plan = json.loads(suites.started[0][1]["config_file"].read_bytes())
+    options_file = suites.started[0][1]["config_file"]
+    plan = json.loads(options_file.read_bytes())
     copy = tmp_path / "out/evidence/dataset.jsonl"
-    assert plan["suites"][0]["dataset"]["file"] == str(copy)
+    assert options_file.parent / plan["suites"][0]["dataset"]["file"] == copy
     assert copy.read_text() == '{"id": 1}'
 
 
