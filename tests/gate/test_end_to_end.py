@@ -90,7 +90,7 @@ def test_too_few_items_for_a_judgement_is_exit_2(tmp_path, candidate, baseline):
     assert report.verdict == "INCONCLUSIVE"
 
 
-def test_own_items_that_cannot_be_read_are_exit_3_and_the_log_names_file_and_line(tmp_path, candidate, baseline):
+def test_own_items_that_cannot_be_read_are_exit_3(tmp_path, candidate, baseline):
     (tmp_path / "items.jsonl").write_text('{"id": "a"}\n')
     config = _config(tmp_path, "suites: [{name: eval, dataset: {file: items.jsonl}}]")
     done, report = _gate(tmp_path / "out", candidate.url, "--baseline", baseline, "--config", config)
