@@ -57,7 +57,9 @@ def change_report() -> Report:
         detail={"by_kind": {"400": 10}, "first": "<script>alert(1)</script> \x1b[31mcontext exceeded\x1b[0m"},
     )
     few = "p95 0.61 s, limit 0.75 s, 43 requests < 200"
-    slow = Check("ttft-p95", Verdict.INCONCLUSIVE, few, "ttft", 0.61, 0.75, 0.44, "seconds", 43, 20.0)
+    slow = Check(
+        "objective-ttft-p95", Verdict.INCONCLUSIVE, few, "ttft", 0.61, 0.75, 0.44, "seconds", 43, 20.0
+    )
     pairs = "lost 1, won 2 of 16 pairs"
     paired = Check(
         "eval-paired", Verdict.PASS, pairs, "quality", 0.8125, None, 0.75, "ratio", 16, 21.0, 0.875

@@ -43,7 +43,7 @@ def test_page_loads_nothing_and_runs_nothing(name, request):
 def test_broken_objectives_stand_before_every_check_that_passed(change_report):
     page = render_html(change_report)
     assert page.index("step 2 (50 %): live / errors") < page.index("stream-is-whole")
-    assert page.index("live / errors") < page.index("live / ttft-p95")
+    assert page.index("live / errors") < page.index("live / objective-ttft-p95")
 
 
 def test_every_verdict_states_value_limit_samples_and_window(change_report):

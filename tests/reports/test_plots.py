@@ -3,8 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from guard.core.check import Check
 from guard.core.samples import Arm, Outcome, Source
 from guard.core.series import RequestPoint
+from guard.core.verdict import Verdict
 from reports.plots import plots
 from reports.svg import Scale
 
@@ -61,3 +63,13 @@ def test_scale_keeps_what_lies_outside_at_its_edge():
 def test_very_long_run_stays_small(change_report):
     many = tuple(replace(change_report.requests[0], at=change_report.started_at + i) for i in range(50_000))
     assert sum(len(page) for page in plots(replace(change_report, requests=many))) < 200_000
+
+
+def test_only_absolute_objectives_are_drawn_as_limits(change_report):
+    section = change_report.sections[0]
+    wide = Check("ttft-median", Verdict.PASS, "wide", "ttft", 0.2, 10.0, unit="seconds")
+    drawn = "".join(
+        plots(replace(change_report, sections=(*change_report.sections, replace(section, checks=(wide,)))))
+    )
+    assert "limit 750 ms" in drawn
+    assert "limit 10 s" not in drawn
