@@ -78,3 +78,16 @@ def from_json(tree: Json, prefix: Path = ()) -> set[Path]:
     if not tree:
         return {prefix} if prefix else set()
     return {path for element, below in tree.items() for path in from_json(below, (*prefix, element))}
+
+
+def dotted(path: Path) -> str:
+    """A path as people read it: `.spec.containers[name="app"].image`."""
+    return "".join(_dotted_element(*element.partition(":")[::2]) for element in path if element != ".")
+
+
+def _dotted_element(kind: str, text: str) -> str:
+    if kind == "f":
+        return f".{text}"
+    if kind == "v":
+        return f"[={text}]"
+    return "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in json.loads(text).items()) + "]"

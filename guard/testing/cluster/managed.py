@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from guard.testing.cluster import statuses
-from guard.testing.cluster.fields import Path, from_json, item_key, member, owned_leaves, to_json
+from guard.testing.cluster.fields import Path, dotted, from_json, item_key, member, owned_leaves, to_json
 from guard.testing.cluster.objects import Json, clone, metadata, timestamp
 from guard.testing.cluster.requests import WriteOptions
 from guard.testing.cluster.resources import ResourceType
@@ -119,11 +119,7 @@ def applied(
 
 def _refuse_conflicts(others: list[Json], differing: set[Path]) -> None:
     causes = [
-        Cause(
-            "FieldManagerConflict",
-            f'conflict with "{entry["manager"]}" using {entry["apiVersion"]}',
-            _dotted(path),
-        )
+        Cause("FieldManagerConflict", f"conflict with {_shown(entry)}", dotted(path))
         for entry in others
         for path in sorted(from_json(entry["fieldsV1"]) & differing)
     ]
@@ -131,12 +127,11 @@ def _refuse_conflicts(others: list[Json], differing: set[Path]) -> None:
         raise statuses.apply_conflict(causes)
 
 
-def _dotted(path: Path) -> str:
-    parts = []
-    for element in path:
-        kind, _, text = element.partition(":")
-        parts.append(f".{text}" if kind == "f" else f"[{text}]" if text else "")
-    return "".join(parts)
+def _shown(entry: Json) -> str:
+    name = json.dumps(entry["manager"])
+    if entry["operation"] == "Apply":
+        return name
+    return f"{name} using {entry['apiVersion']} at {entry.get('time', '')}"
 
 
 def _merged(schema: Schema, live: Any, config: Any) -> Any:

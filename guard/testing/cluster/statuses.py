@@ -74,10 +74,15 @@ def stale(type_: "ResourceType", name: str) -> StatusError:
 
 
 def apply_conflict(causes: Sequence[Cause]) -> StatusError:
-    """Server-side apply met fields of other managers."""
-    listed = "\n".join(f"- {cause.message}: {cause.field}" for cause in causes)
-    noun = "conflict" if len(causes) == 1 else "conflicts"
-    message = f"Apply failed with {len(causes)} {noun}: {listed}"
+    """Server-side apply met fields of other managers; each cause names one."""
+    if len(causes) == 1:
+        message = f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}"
+    else:
+        lines = []
+        for text in sorted({cause.message for cause in causes}):
+            lines.append(text.replace("conflict with", "conflicts with") + ":")
+            lines += [f"- {cause.field}" for cause in causes if cause.message == text]
+        message = f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines)
     return StatusError(409, "Conflict", message, {"causes": [cause.to_json() for cause in causes]})
 
 

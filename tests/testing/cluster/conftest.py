@@ -36,13 +36,13 @@ def cluster() -> Iterator[FakeCluster]:
 @pytest.fixture
 def direct(cluster: FakeCluster) -> Iterator[ApiClient]:
     """A client of the fresh double."""
-    with ApiClient(base_url=cluster.url, timeout=10, trust_env=False) as client:
+    with ApiClient(cluster.url) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def api(base_url: str) -> Iterator[ApiClient]:
-    with ApiClient(base_url=base_url, timeout=15, trust_env=False) as client:
+    with ApiClient(base_url) as client:
         yield client
 
 

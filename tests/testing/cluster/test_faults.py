@@ -118,16 +118,16 @@ def test_the_request_log_tells_who_wrote_what(cluster: FakeCluster, direct: ApiC
 
 def test_objects_outlive_a_restart_of_the_server() -> None:
     cluster = FakeCluster()
-    with cluster.serving(host="127.10.0.1"), ApiClient(base_url=cluster.url, trust_env=False) as client:
+    with cluster.serving(host="127.10.0.1"), ApiClient(cluster.url) as client:
         made = client.made(CONFIGS, {"metadata": {"name": "a"}})
-    with cluster.serving(host="127.10.0.1"), ApiClient(base_url=cluster.url, trust_env=False) as client:
+    with cluster.serving(host="127.10.0.1"), ApiClient(cluster.url) as client:
         assert client.read(f"{CONFIGS}/a") == made
 
 
 def test_a_server_that_stops_ends_its_watches(direct: ApiClient) -> None:
     cluster = FakeCluster()
     with cluster.serving(host="127.10.0.1"):
-        client = ApiClient(base_url=cluster.url, trust_env=False)
+        client = ApiClient(cluster.url)
         answer = client.send(client.build_request("GET", CONFIGS, params={"watch": "true"}), stream=True)
     assert answer.read() == b""
     client.close()

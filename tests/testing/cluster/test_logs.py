@@ -59,5 +59,5 @@ def test_a_follower_is_let_go_when_the_pod_is_deleted(direct: ApiClient, log: Pa
 
 def direct_delete(client: ApiClient) -> None:
     """Delete from another connection than the one that follows."""
-    with ApiClient(base_url=client.base_url, trust_env=False) as other:
+    with ApiClient(str(client.base_url)) as other:
         other.delete(f"{PODS}/p")

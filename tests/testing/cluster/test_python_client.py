@@ -43,7 +43,7 @@ def test_its_watch_follows_a_list(cluster: FakeCluster, kubernetes: client.ApiCl
     cluster.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}])
     seen = []
     stream = watch.Watch()
-    for event in stream.stream(core.list_namespaced_config_map, "default", timeout_seconds=5):
+    for event in stream.stream(core.list_namespaced_config_map, "default", timeout_seconds=1):
         seen.append((event["type"], event["object"].metadata.name))
         if len(seen) == 1:
             core.delete_namespaced_config_map("a", "default")
