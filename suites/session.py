@@ -29,7 +29,9 @@ from suites.summary import write_summary
 OPTIONS = pytest.StashKey[RunOptions]()
 JUDGE = pytest.StashKey[Judge]()
 
-_SENT = "tidegate"
+# Attributes of pytest's reports: all of them survive the way from a worker.
+_SENT = "tidegate_found"
+_SUITE = "tidegate_suite"
 
 _SETTINGS: dict[str, type[Any]] = {"smoke": SmokeSuite, "eval": EvalSuite, "load": LoadSuite}
 
@@ -90,12 +92,21 @@ class Session:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        report.__dict__[_SUITE] = suite_of(item.path)
         error = call.excinfo.value if call.excinfo else None
         if call.when == "call" or error is not None:
             judge = item.stash[JUDGE]
             judge.conclude(error)
-            report.__dict__[_SENT] = judge.to_text()  # survives the way from a worker, as all attributes do
+            report.__dict__[_SENT] = judge.to_text()
             _fail_by_check(report, judge)
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        report.__dict__[_SUITE] = suite_of(collector.path)
         return report
 
     # The controller's side.
@@ -103,7 +114,7 @@ class Session:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self._is_worker:
             return
-        found = self._found[suite_of(self._config.rootpath / report.nodeid.partition("::")[0])]
+        found = self._found[self._suite_of(report)]
         found.started_at = min(found.started_at, getattr(report, "start", self._began_at))
         found.finished_at = max(found.finished_at, getattr(report, "stop", self._began_at))
         if sent := getattr(report, _SENT, None):
@@ -113,8 +124,7 @@ class Session:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and not self._is_worker:
-            path = self._config.rootpath / report.nodeid.partition("::")[0]
-            self._found[suite_of(path)].errors.append(f"cannot be collected: {_first_error(report)}")
+            self._found[self._suite_of(report)].errors.append(f"cannot be collected: {_first_error(report)}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if not isinstance(excinfo.value, pytest.Session.Interrupted):  # raised after collection errors, too
@@ -127,8 +137,8 @@ class Session:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self._is_worker:
             return
-        suites = self._asked_suites() if self._broken else set()
-        self.results = [self._result(suite) for suite in sorted(suites | self._found.keys())]
+        unbegun = self._asked_suites() if self._broken else []
+        self.results = [self._result(suite) for suite in sorted({*unbegun, *self._found})]
         if exitstatus == pytest.ExitCode.OK and any(map(_not_passed, self.results)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         for result in self.results if self._options.out else []:
@@ -167,11 +177,17 @@ class Session:
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(file)
 
-    def _asked_suites(self) -> set[str]:
+    def _suite_of(self, report: pytest.TestReport | pytest.CollectReport) -> str:
+        """As its test said; a report about a worker that died names only the test's path."""
+        path = self._config.rootpath / report.nodeid.partition("::")[0]
+        suite: str = getattr(report, _SUITE, None) or next(iter(self._asked_suites()), suite_of(path))
+        return suite
+
+    def _asked_suites(self) -> list[str]:
         """Suites that the command line names, which may not have begun when the run broke off."""
         base = self._config.invocation_params.dir
         paths = [(base / arg.partition("::")[0]).resolve() for arg in self._config.args]
-        return {path.relative_to(SUITES).parts[0] for path in paths if SUITES in path.parents}
+        return [path.name if path.is_dir() else suite_of(path) for path in paths if path != SUITES]
 
 
 def _first_error(report: pytest.TestReport | pytest.CollectReport) -> str:
