@@ -8,7 +8,6 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,16 +98,14 @@ def _plan(
         raise click.UsageError("--concurrency is a closed loop: it takes no --arrivals and no --rate")
     if concurrency is None and rate is None:
         raise click.UsageError("say how much: --rate R (open loop) or --concurrency N (closed loop)")
-    seconds = _seconds(duration)
-    plan = LoadPlan(
+    return LoadPlan(
         "closed" if concurrency is not None else (arrivals or "poisson"),  # type: ignore[arg-type]
-        seconds,
+        _seconds(duration),
         rate=rate,
         concurrency=concurrency,
         max_requests=MAX_REQUESTS if max_requests is None else max_requests,
         **size,
     )
-    return replace(plan, timeout_seconds=seconds + plan.timeouts.total)
 
 
 def _seconds(duration: str) -> float:

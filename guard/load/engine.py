@@ -15,13 +15,14 @@ from itertools import count
 import gevent
 import gevent.pool
 
-from guard.core.samples import Arm, RequestSample, Source
+from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.load.arrivals import schedule
 from guard.load.client import Target, stream_chat
 from guard.load.plan import LoadPlan
 from guard.load.prompts import prompt
 
 _LEAD_SECONDS = 0.05  # from the start of the clock to the first due time
+_REFUSED_SECONDS = 0.1  # a user's pause after a refusal: a closed port answers thousands a second
 
 
 class Engine:
@@ -63,7 +64,7 @@ class Engine:
             return
         self._driver = gevent.spawn(self._closed_loop if self._plan.arrivals == "closed" else self._open_loop)
         try:
-            with gevent.Timeout(self._plan.timeout_seconds, False):
+            with gevent.Timeout(self._plan.limit_seconds, False):
                 self._driver.get()  # raises what the dispatcher raised
                 self._requests.join()
         finally:
@@ -81,6 +82,8 @@ class Engine:
     def _open_loop(self) -> None:
         start = time.monotonic() + _LEAD_SECONDS
         for index, offset in enumerate(schedule(self._plan)):
+            if self._broken is not None:
+                break
             body = self._body(index)  # before the wait, so that it costs the request nothing
             due = start + offset
             gevent.sleep(max(0.0, due - time.monotonic()))
@@ -95,10 +98,14 @@ class Engine:
                 self._requests.spawn(self._user, arm, numbers, end)
 
     def _user(self, arm: Arm, numbers: "count[int]", end: float) -> None:
-        while time.monotonic() < end and (index := next(numbers)) < self._plan.max_requests:
-            self._ask(arm, index, self._body(index), None)
+        while time.monotonic() < end and self._broken is None:
+            if (index := next(numbers)) >= self._plan.max_requests:
+                break
+            sample = self._ask(arm, index, self._body(index), None)
+            if sample.outcome is Outcome.REFUSED:
+                gevent.sleep(_REFUSED_SECONDS)
 
-    def _ask(self, arm: Arm, index: int, body: bytes, due: float | None) -> None:
+    def _ask(self, arm: Arm, index: int, body: bytes, due: float | None) -> RequestSample:
         sample = RequestSample(
             f"tidegate-{self._run_id}-{index}-{arm.value}",
             Source.LOAD,
@@ -114,7 +121,14 @@ class Engine:
         except Exception as error:  # a fault of ours: a greenlet would only print it
             self._broken = self._broken or error
         finally:
+            self._hand_over(sample)
+        return sample
+
+    def _hand_over(self, sample: RequestSample) -> None:
+        try:
             self._on_sample(sample)
+        except Exception as error:  # a full disk, say
+            self._broken = self._broken or error
 
     def _order(self, index: int) -> list[Arm]:
         arms = list(self._targets)

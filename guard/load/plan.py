@@ -44,7 +44,8 @@ class LoadPlan:
             the next request when its last has ended.
         duration_seconds: New requests are sent for so long; those in flight may then end.
         max_requests: Refused when an open loop means more; an arm of a closed loop ends there.
-        timeout_seconds: For the whole load; what is in flight then stays without an outcome.
+        timeout_seconds: For the whole load; what is in flight then stays without an outcome. None: until
+            the last request has had its own total.
     """
 
     arrivals: Arrivals
@@ -55,7 +56,7 @@ class LoadPlan:
     prompt_words: int = 20
     seed: int = 0
     max_requests: int = MAX_REQUESTS
-    timeout_seconds: float = 600.0
+    timeout_seconds: float | None = None
     timeouts: LoadTimeouts = field(default_factory=LoadTimeouts)
 
     def __post_init__(self) -> None:
@@ -66,6 +67,10 @@ class LoadPlan:
         """
         if not 0 < self.duration_seconds < math.inf:
             raise ConfigurationError("load: duration must be above 0 seconds")
+        if self.limit_seconds < self.duration_seconds:
+            raise ConfigurationError(
+                f"load: a timeout of {self.limit_seconds:g} s cuts off its {self.duration_seconds:g} s"
+            )
         if self.max_tokens < 1:
             raise ConfigurationError("load: maxTokens must be at least 1")
         if self.arrivals == "closed":
@@ -77,6 +82,13 @@ class LoadPlan:
     def expected_requests(self) -> int | None:
         """An arm's requests that an open loop means; None for a closed one, where the server decides."""
         return None if self.rate is None else math.floor(self.rate * self.duration_seconds + 1e-9)
+
+    @property
+    def limit_seconds(self) -> float:
+        """How long the whole load may take."""
+        if self.timeout_seconds is not None:
+            return self.timeout_seconds
+        return self.duration_seconds + self.timeouts.total
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -131,7 +131,7 @@ class _Worker:
         self._ended = False
         self._stderr = stderr
         self._on_progress = on_progress
-        self._bound = job.plan.timeout_seconds + START_SECONDS
+        self._bound = job.plan.limit_seconds + START_SECONDS
         self._process = subprocess.Popen(
             [sys.executable, "-m", "guard.load.worker"],
             stdin=subprocess.PIPE,
@@ -160,8 +160,10 @@ class _Worker:
             if line is None:
                 break
             self._take(json.loads(line))
-        code = self._process.wait(_END_SECONDS)
-        return None if self._ended else f"the load worker ended with code {code}: {self._last_words()}"
+        if self._ended:
+            return None
+        self.end()
+        return f"the load worker ended with code {self._process.returncode}: {self._last_words()}"
 
     def end(self) -> None:
         """Close its stdin, which ends it; kill its group when that does not help."""

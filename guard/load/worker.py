@@ -36,6 +36,7 @@ from guard.load.wire import Clock, Job, SampleWriter
 
 _PROGRESS_SECONDS = 0.5
 _RECENT = 50  # requests behind the median that the progress shows
+_MESSAGES = sys.stdout
 
 
 class _LoadDriver(locust.User):
@@ -91,8 +92,9 @@ class _Progress:
 
 def main() -> None:
     """Run the job on stdin."""
+    sys.stdout = sys.stderr  # nobody's print may get among the messages
     job = Job.from_line(sys.stdin.readline())
-    signal.alarm(math.ceil(job.plan.timeout_seconds + START_SECONDS))
+    signal.alarm(math.ceil(job.plan.limit_seconds + START_SECONDS))
     clock = Clock.read()
     _tell(clock=asdict(clock))
     writer = SampleWriter(job.samples_file)
@@ -147,8 +149,8 @@ def _fire(environment: Environment, sample: RequestSample) -> None:
 
 
 def _tell(**message: Any) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    _MESSAGES.write(json.dumps(message) + "\n")
+    _MESSAGES.flush()
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Iterator
 
 import gevent
@@ -149,3 +150,27 @@ def test_a_fault_of_ours_is_raised_and_not_a_sample_of_the_server(runtime: Scrip
 
     with pytest.raises(ValueError, match="Invalid header"):
         engine.run()
+
+
+def test_a_sample_that_cannot_be_kept_breaks_the_load(runtime: ScriptedRuntime) -> None:
+    def full_disk(_: RequestSample) -> None:
+        raise OSError("no space left")
+
+    targets = {Arm.CANARY: Target(runtime.url)}
+    plan = LoadPlan("constant", 0.1, rate=10)
+    engine = Engine(plan, targets, "scripted", run_id="r", worker="w0", on_sample=full_disk)
+
+    with pytest.raises(OSError, match="no space left"):
+        engine.run()
+
+
+def test_a_closed_port_is_not_hammered_by_a_closed_loop() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+    samples: list[RequestSample] = []
+    plan = LoadPlan("closed", 0.4, concurrency=2)
+    engine = Engine(plan, {Arm.CANARY: Target(url)}, "m", run_id="r", worker="w0", on_sample=samples.append)
+    engine.run()
+
+    assert {s.outcome for s in samples} == {Outcome.REFUSED}
+    assert 2 <= len(samples) <= 10

@@ -19,6 +19,7 @@ from guard.load.plan import LoadPlan
         ({"duration_seconds": math.nan}, "duration must be above 0"),
         ({"concurrency": 2}, "poisson arrivals have a rate"),
         ({"max_tokens": 0}, "maxTokens must be at least 1"),
+        ({"timeout_seconds": 20.0}, "a timeout of 20 s cuts off its 30 s"),
         ({"rate": 0.01}, "are not one request"),
         ({"rate": 1000.0}, "30000 requests an arm, above the limit of 20000: raise --max-requests"),
         ({"arrivals": "closed", "rate": None, "concurrency": 0}, "concurrency must be at least 1"),

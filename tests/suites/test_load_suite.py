@@ -1,6 +1,7 @@
 """The load suite as gate and users run it: a pytest of its own against two servers."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,8 +39,10 @@ class Run:
 def run(folder: Path, options: Sequence[str], config: str = CONFIG) -> Run:
     (folder / "suites.yaml").write_text(config)
     given = [f"--config={folder / 'suites.yaml'}", f"--tidegate-out={folder / 'out'}", *options]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SUITE), *given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    plugins = ("-p", "suites.plugin", "-p", "xdist", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(SUITE), *given]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # saves seconds of imports
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     file = folder / "out" / "load.json"
     assert file.exists(), done.stdout + done.stderr
     return Run(done.returncode, SuiteResult.from_json(json.loads(file.read_text())), folder / "out")
