@@ -18,7 +18,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Runtime(Strict):
     """What answers behind the Services, and the model ids that it must serve."""
 
-    type: Literal["vLLM", "LlamaCpp", "Ollama", "OpenAI"]
+    type: Literal["vLLM", "llama.cpp", "Ollama", "OpenAI"]
     models: Annotated[tuple[str, ...], Field(min_length=1)]
     port: Port = 8000
     metrics_path: str = "/metrics"

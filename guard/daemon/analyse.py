@@ -6,6 +6,7 @@ Owns feeding the rule and remembering what it was fed, for the evidence. Refuses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from guard.api.fields import seconds
 from guard.api.guard import GuardSpec
 from guard.api.suites import ErrorObjective, LatencyObjective
 from guard.core import objectives
@@ -93,6 +94,7 @@ def rule_settings(spec: GuardSpec) -> RuleSettings:
     return RuleSettings(
         objectives=tuple(objective_of(objective) for objective in spec.objectives),
         policy=spec.promotion.policy,
+        planned_seconds=sum(seconds(step.hold) for step in spec.steps),
     )
 
 

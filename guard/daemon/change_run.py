@@ -5,7 +5,6 @@ Everything a successor needs stands in the status and on the route. Refuses to j
 (`guard.core.decision`) and to write to the cluster by itself (`act`, `status`).
 """
 
-import time
 from collections.abc import Callable
 
 from guard.adapters.workloads import same_template
@@ -21,6 +20,7 @@ from guard.core.verdict import Verdict
 from guard.daemon.act import Actor
 from guard.daemon.admission import refusal
 from guard.daemon.analyse import Analysis, Opinion
+from guard.daemon.clock import Clock
 from guard.daemon.drain import Drain
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Observation, PodWatch
@@ -48,16 +48,19 @@ class ChangeRun:
         start_suite: StartSuite,
         save: Callable[[Progress], None],
         api_key: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        clock = clock or Clock()
         self.name = name
         self.progress = progress
         self.intent: Intent | None = None
         self.analysis = Analysis(spec.plan.guard)
         self.live_checks: list[tuple[int, tuple[Check, ...]]] = []
         self.weights: list[tuple[float, int]] = []
-        self.clock_offset = time.time() - time.monotonic()
+        self.clock_offset = clock.offset()
         self._spec = spec
         self._guard = spec.plan.guard
+        self._clock = clock
         self._policy = policy_of(spec)
         self._look = look
         self._actor = actor
@@ -66,7 +69,7 @@ class ChangeRun:
         self._api_key = api_key
         self._drain = Drain(self._guard, measurements, self.analysis)
         self._resuming = progress.phase is not Phase.PENDING
-        self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite)
+        self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite, clock)
         self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
         self._template_reported = False
         measurements.start()
@@ -96,7 +99,7 @@ class ChangeRun:
 
     def tick(self) -> None:
         """One round. A fault of the API is noted and tried again at the next tick."""
-        now, mono = time.time(), time.monotonic()
+        now, mono = self._clock.unix(), self._clock.monotonic()
         seen = self._look()
         self._feed(seen, mono)
         if self._resuming:
@@ -153,7 +156,8 @@ class ChangeRun:
     def _situation(self, now: float, seen: Observation, opinion: Opinion) -> Situation:
         progress = self.progress
         done = self._stages.done
-        progress.verdict = opinion.verdict if progress.phase is not Phase.PENDING else None
+        if progress.phase in (Phase.TESTING, Phase.PROGRESSING):
+            progress.verdict = opinion.verdict
         return Situation(
             now=now,
             phase=progress.phase,
@@ -259,7 +263,7 @@ class ChangeRun:
             self._decide_rollback(action, opinion, now)
             self._save(self.progress)  # the intent first: a successor goes on from it
         if self._actor.roll_back():
-            self.progress.patched_at = self.progress.patched_at or time.time()
+            self.progress.patched_at = self.progress.patched_at or self._clock.unix()
             self.progress.weight_percent = 0
             self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, self._look())
             self._say("TrafficReturned", "all traffic goes to the stable")
@@ -295,14 +299,14 @@ class ChangeRun:
         match action:
             case actions.BeginPromotion():
                 progress.decision = Decision("Promote", "Promoting", "every step passed", now)
-                self._keep_live_checks(time.monotonic())
+                self._keep_live_checks(self._clock.monotonic())
                 self._actor.set_weight(progress.weight_percent, RoutePhase.PROMOTING)
                 self._enter(Phase.PROMOTING, now, "Promoting", "the stable takes the canary's pod template")
             case actions.CopyTemplate():
                 self._actor.copy_template()
             case actions.ReturnWeight():
                 self._actor.set_weight(0, RoutePhase.PROMOTED)
-                progress.patched_at = time.time()
+                progress.patched_at = self._clock.unix()
                 progress.weight_percent = 0
                 self._measurements.probes.pause()
                 self._say("WeightReturned", "the stable runs the new template and has all traffic", now)
@@ -361,7 +365,7 @@ class ChangeRun:
     def _say(self, kind: str, message: str, now: float | None = None) -> None:
         last = self.progress.timeline[-1] if self.progress.timeline else None
         if last is None or (last.kind, last.message) != (kind, message):
-            self.progress.note(time.time() if now is None else now, kind, message)
+            self.progress.note(self._clock.unix() if now is None else now, kind, message)
 
     def _unix(self, mono: float | None) -> float | None:
         return None if mono is None else mono + self.clock_offset

@@ -11,6 +11,7 @@ from guard.adapters.endpoint import Endpoint
 from guard.api.suites import Suite
 from guard.core.check import SuiteResult
 from guard.core.samples import Arm
+from guard.daemon.clock import Clock
 from guard.daemon.observe import Observation
 from guard.daemon.stage import Process, Stage
 
@@ -26,12 +27,13 @@ class Stages:
         done_at: Unix seconds at which the current stage was found done; None while it runs.
     """
 
-    def __init__(self, port: int, api_key: str | None, start: StartSuite) -> None:
+    def __init__(self, port: int, api_key: str | None, start: StartSuite, clock: Clock | None = None) -> None:
         self.results: list[tuple[str, SuiteResult]] = []
         self.done_at: float | None = None
         self._port = port
         self._api_key = api_key
         self._start = start
+        self._clock = clock or Clock()
         self._name = ""
         self._stage = Stage((), _NoEndpoint)
 
@@ -59,7 +61,7 @@ class Stages:
         """A result that has just arrived, with its stage."""
         result = self._stage.poll()
         if self.done and self.done_at is None:
-            self.done_at = time.time()
+            self.done_at = self._clock.unix()
         if result is None:
             return None
         self.results.append((self._name, result))

@@ -28,16 +28,20 @@ class Tally:
 
 
 def command(url: str, model: str, out: Path, rate: float, long_ratio: float) -> list[str]:
-    """The users' command line, for `Machine.start`."""
+    """The users' command line, for `Machine.start`: sized for one thread of llama.cpp an arm.
+
+    Few wait at a time, so that a slow machine has fewer users instead of an ever longer queue.
+    """
     return [
         *("-m", "stack.users", "--url", url, "--model", model, "--out", str(out)),
-        *("--rate", str(rate), "--long-ratio", str(long_ratio), "--max-tokens", "12"),
+        *("--rate", str(rate), "--long-ratio", str(long_ratio), "--long-lines", "8"),
+        *("--max-tokens", "8", "--max-in-flight", "6"),
     ]
 
 
 def logged_requests(pods: Path) -> list[LoggedRequest]:
     """Every request in the gateway's access logs."""
-    logs = [log for log in pods.rglob("*.log") if "traefik" in str(log)]
+    logs = pods.glob("gateway/traefik-*/log")
     lines = (line for log in logs for line in log.read_bytes().splitlines())
     return [request for line in lines if (request := parse_line(line)) is not None]
 

@@ -40,7 +40,6 @@ TOPICS = (
 )
 LOG_LINE = "{hour:02d}:{minute:02d} {level} service={topic} took {n} ms while handling request {id}"
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-MAX_IN_FLIGHT = 32  # a bound, so that a dead gateway does not collect threads
 
 
 def prompt(source: random.Random, long: bool, long_lines: int) -> str:
@@ -106,14 +105,14 @@ class Log:
 
 
 def run(options: argparse.Namespace, log: Log, stop: threading.Event) -> None:
-    """Poisson arrivals until `stop`; a request that finds all places taken is skipped, not queued."""
+    """Poisson arrivals until `stop`; a user who finds all places taken gives up, and is not queued."""
     source = random.Random(options.seed)
-    places = threading.BoundedSemaphore(MAX_IN_FLIGHT)
+    places = threading.BoundedSemaphore(options.max_in_flight)
     # One connection a request: as many users, not one user with a warm connection.
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
         httpx.Client(timeout=TIMEOUT, limits=limits, trust_env=False) as client,
-        ThreadPoolExecutor(MAX_IN_FLIGHT) as pool,
+        ThreadPoolExecutor(options.max_in_flight) as pool,
     ):
 
         def one(text: str, long: bool) -> None:
@@ -140,6 +139,7 @@ def main(arguments: Sequence[str]) -> int:
         "--long-lines", type=int, default=16, help="log lines of about 25 tokens in a long prompt"
     )
     parser.add_argument("--max-tokens", type=int, default=16)
+    parser.add_argument("--max-in-flight", type=int, default=32, help="users who wait at the same time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON Lines, one request a line")
     options = parser.parse_args(arguments)

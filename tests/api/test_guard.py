@@ -1,0 +1,53 @@
+"""Claims about the Guard's document."""
+
+from typing import get_args
+
+import pytest
+import yaml
+
+from guard.adapters.runtimes import BY_TYPE
+from guard.api.crd import definitions
+from guard.api.fields import parse
+from guard.api.guard import GuardSpec, Runtime
+from guard.errors import ConfigurationError
+from tests.daemon.conftest import ROOT
+from tests.daemon.harness import GUARD
+
+
+def test_every_runtime_type_of_a_guard_has_an_adapter() -> None:
+    assert set(get_args(Runtime.model_fields["type"].annotation)) == set(BY_TYPE)
+
+
+def test_the_shipped_crds_are_made_from_the_models() -> None:
+    shipped = list(yaml.safe_load_all((ROOT / "deploy/crds.yaml").read_text(encoding="utf-8")))
+    assert shipped == definitions(), "run: python -m guard.api.crd > deploy/crds.yaml"
+
+
+def test_the_shipped_guards_are_valid() -> None:
+    (document,) = yaml.safe_load_all((ROOT / "stack/manifests/demo/guard.yaml").read_text(encoding="utf-8"))
+    assert parse(GuardSpec, document["spec"], "Guard").enforcement == "Enforce"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"enforcment": "Enforce"}, r"enforcment: unknown key; did you mean 'enforcement'\?"),
+        ({"enforcement": "Maybe"}, "enforcement: Input should be 'Advise' or 'Enforce'"),
+        ({"steps": []}, "steps: Tuple should have at least 1 item"),
+        ({"steps": [{"weight": 50, "hold": "5m"}, {"weight": 25, "hold": "5m"}]}, "weights must rise"),
+        ({"steps": [{"weight": 50, "hold": "5 minutes"}]}, r"steps\[0\].hold"),
+        ({"steps": [{"weight": 50, "hold": "5m", "minRequest": 3}]}, "did you mean 'minRequests'"),
+        ({"suites": {"onStep": [{"name": "smok"}]}}, r"suites.onStep\[0\]"),
+        ({"objectives": [{"signal": "ttft", "quantile": "95", "limit": "1s"}]}, "quantile"),
+        ({"signals": {"gateway": {"type": "Traefik", "url": "gateway:9100"}}}, "signals.gateway.url"),
+    ],
+)
+def test_a_wrong_guard_is_refused_by_path(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse(GuardSpec, {**GUARD, **change}, "Guard chat: spec")
+
+
+def test_both_tracks_must_differ() -> None:
+    target = {**GUARD["target"], "canary": GUARD["target"]["stable"]}  # type: ignore[index,dict-item]
+    with pytest.raises(ConfigurationError, match="the route cannot tell them apart"):
+        parse(GuardSpec, {**GUARD, "target": target}, "Guard chat: spec")

@@ -1,0 +1,235 @@
+"""Claims about one Change from its opening to its end; time is turned by hand."""
+
+from collections.abc import Callable
+
+import pytest
+
+from guard.core.change import Intent, Phase, Reason, RoutePhase
+from guard.core.verdict import Verdict
+from guard.daemon.progress import Progress
+from guard.errors import UnreachableError
+from tests.daemon.harness import START, Harness
+
+GOOD = dict(canary=(2, 0), stable=(2, 0))
+BAD = dict(canary=(2, 1), stable=(2, 0))
+
+
+def test_a_good_canary_is_promoted_and_leaves_the_canary_at_zero() -> None:
+    harness = Harness()
+    harness.until(Phase.FINISHED, **GOOD)
+    assert harness.run.progress.ended is Reason.PROMOTED
+    assert harness.target.writes == [
+        "claim",
+        "weight 10 Progressing",
+        "weight 50 Progressing",
+        "weight 100 Progressing",
+        "weight 100 Promoting",
+        "copy template",
+        "weight 0 Promoted",
+        "scale down",
+    ]
+    assert harness.promoted_template()
+
+
+def test_a_canary_that_fails_its_eval_never_gets_traffic() -> None:
+    harness = Harness()
+    harness.suites["eval"] = Verdict.FAIL
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    progress = harness.run.progress
+    assert (progress.ended, progress.verdict) == (Reason.ROLLED_BACK, Verdict.FAIL)
+    assert progress.decision is not None
+    assert progress.decision.signal == "eval"
+    assert not [write for write in harness.target.writes if write.startswith("weight")]
+    assert harness.target.phase is RoutePhase.ROLLED_BACK
+
+
+def test_errors_on_users_traffic_roll_back_once_within_the_step() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    for _ in range(40):
+        if harness.run.progress.step == 1:
+            break
+        harness.tick(**GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    assert harness.run.progress.step == 1
+    assert harness.run.progress.decision is not None
+    assert harness.run.progress.decision.signal in ("errors", "hard_limit")
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.target.writes.count("roll back") == 1
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+    assert ("after-rollback", "smoke") in [(stage, r.suite) for stage, r in harness.run.results]
+
+
+def test_a_rollback_is_not_over_while_new_requests_reach_the_canary() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    for _ in range(10):
+        harness.tick(**BAD, leaks=True)
+    assert harness.run.progress.phase is Phase.ROLLING_BACK
+    last = harness.turned.now
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.run.progress.last_new_request_at == last
+    seconds = harness.run.progress.rollback_seconds()
+    assert seconds["fromPatch"] == pytest.approx(10, abs=2)
+
+
+def test_the_intent_is_recorded_before_the_traffic_moves() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.fail_with = UnreachableError("the API is away")
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    assert harness.saved[-1]["decision"]["action"] == "RollBack"
+    assert harness.target.weight > 0
+    harness.target.fail_with = None
+    harness.tick(stable=(2, 0))
+    assert harness.target.weight == 0
+
+
+def test_a_killed_guard_goes_on_with_the_rollback_and_does_it_once() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    decided = harness.saved[-1]["decision"]
+    harness.restart()
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.target.writes.count("roll back") == 1
+    assert harness.saved[-1]["decision"] == decided
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+
+
+def test_a_guard_killed_between_intent_and_patch_still_rolls_back() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.fail_with = UnreachableError("killed before the patch")
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.target.fail_with = None
+    harness.restart()
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.target.writes.count("roll back") == 1
+
+
+def test_a_guard_killed_before_traffic_tests_again() -> None:
+    harness = Harness()
+    harness.suites["eval"] = Verdict.ERROR
+    harness.until(Phase.TESTING)
+    for _ in range(3):
+        harness.tick()
+    harness.restart()
+    harness.suites["eval"] = Verdict.FAIL
+    harness.until(Phase.FINISHED)
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+
+
+def test_a_guard_killed_in_a_step_begins_the_hold_anew() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    for _ in range(15):
+        harness.tick(**GOOD)
+    harness.restart()
+    harness.tick(**GOOD)
+    assert harness.run.progress.stage_started_at > START + 15
+    harness.until(Phase.FINISHED, **GOOD)
+    assert harness.run.progress.ended is Reason.PROMOTED
+
+
+def test_silence_holds_the_step() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING)
+    for _ in range(60):
+        harness.tick()
+    progress = harness.run.progress
+    assert (progress.phase, progress.step, progress.reason) == (Phase.PROGRESSING, 0, "HeldOnNoData")
+    assert "roll back" not in harness.target.writes
+
+
+def test_an_error_of_a_suite_holds_and_the_suites_are_tried_again() -> None:
+    harness = Harness()
+    harness.suites["smoke"] = Verdict.ERROR
+    harness.until(Phase.TESTING)
+    for _ in range(30):
+        harness.tick()
+    assert harness.run.progress.reason == "HeldOnError"
+    harness.suites["smoke"] = Verdict.PASS
+    harness.until(Phase.PROGRESSING, most=60)
+
+
+def test_a_template_that_is_not_the_planned_one_is_rolled_back() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.canary["spec"]["containers"][0]["args"].append("--other")
+    harness.until(Phase.FINISHED, **GOOD, most=60)
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+    assert "template" in harness.run.progress.message
+
+
+def test_two_restarts_in_a_step_roll_back() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.tick(**GOOD)
+    harness.target.restarts = 2
+    harness.until(Phase.ROLLING_BACK, **GOOD, most=5)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (lambda h: setattr(h.target, "weight", 5), "CanaryHasTraffic"),
+        (lambda h: vars(h.target).update(phase=RoutePhase.PROGRESSING, change="ops-0"), "RouteHeld"),
+        (lambda h: h.target.canary["spec"].update(other=1), "PlanChanged"),
+        (
+            lambda h: setattr(h.run, "_spec", h.spec.model_copy(update={"risk": "R2"})),
+            "ApprovalsNotSupported",
+        ),
+    ],
+    ids=["canary weight above 0", "held by another change", "another template", "risk R2"],
+)
+def test_a_change_that_may_not_start_touches_nothing(prepare: Callable[[Harness], None], reason: str) -> None:
+    harness = Harness()
+    prepare(harness)
+    harness.tick()
+    assert harness.run.progress.ended is Reason.REFUSED
+    assert harness.run.progress.message.startswith(reason)
+    assert harness.target.writes == []
+
+
+def test_a_canary_without_ready_endpoints_gets_no_traffic_and_is_abandoned() -> None:
+    harness = Harness()
+    harness.target.canary_ready = False
+    harness.until(Phase.FINISHED)
+    assert harness.run.progress.ended is Reason.ABANDONED
+    assert harness.target.writes == []
+
+
+def test_an_operator_closes_a_change_and_traffic_returns() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.run.intent = Intent.CLOSE
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.run.progress.ended is Reason.ABANDONED
+    assert harness.target.weight == 0
+
+
+def test_advise_says_what_it_would_have_done_and_writes_nothing() -> None:
+    harness = Harness(enforcement="Advise")
+    for _ in range(5):
+        harness.tick(stable=(2, 0))
+    harness.target.weight = 50
+    for _ in range(40):
+        harness.tick(**BAD)
+    would = harness.run.progress.would_have
+    assert would is not None
+    assert (would.action, would.signal) in [("RollBack", "errors"), ("RollBack", "hard_limit")]
+    assert harness.run.progress.phase is Phase.PROGRESSING
+    harness.target.weight = 0
+    harness.tick(stable=(2, 0))
+    assert harness.run.progress.ended is Reason.OBSERVED
+    assert harness.target.writes == []
+
+
+def test_status_survives_its_round_trip() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    status = harness.saved[-1]
+    assert Progress.from_status(status, 0.0).to_status(3, None) == status
