@@ -8,6 +8,7 @@ in its apiVersion only.
 
 from typing import Any
 
+from guard.testing.cluster.jsonpath import find
 from guard.testing.cluster.objects import Json, clone, name_of, timestamp
 from guard.testing.cluster.resources import ResourceType
 from guard.testing.cluster.statuses import Cause
@@ -42,6 +43,19 @@ def violations(definition: Json) -> list[Cause]:
         for index, version in enumerate(spec.get("versions") or [])
         if not ((version.get("schema") or {}).get("openAPIV3Schema"))
     ]
+    return causes + _unreadable_columns(spec)
+
+
+def _unreadable_columns(spec: Json) -> list[Cause]:
+    causes = []
+    for row, version in enumerate(spec.get("versions") or []):
+        for number, column in enumerate(version.get("additionalPrinterColumns") or []):
+            path = column.get("jsonPath", "")
+            try:
+                find(path, {})
+            except ValueError as error:
+                field = f"spec.versions[{row}].additionalPrinterColumns[{number}].jsonPath"
+                causes.append(Cause("FieldValueInvalid", f'Invalid value: "{path}": {error}', field))
     return causes
 
 

@@ -79,7 +79,7 @@ class Lifecycle:
             marked.setdefault("status", {})["phase"] = "Terminating"
         held = self._held(storage, marked)
         if not held:
-            return self._drop(storage, marked), True
+            return self._drop(storage, before), True
         if not _finalizers(marked):
             metadata(marked).pop("finalizers", None)
         stored = marked if marked == before else self._store.put(storage, marked)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from guard.testing.cluster import statuses
+from guard.testing.cluster import protobuf, statuses
 from guard.testing.cluster.api import Api, check_kind
 from guard.testing.cluster.documents import Documents
 from guard.testing.cluster.lists import Lists
@@ -191,7 +191,9 @@ class _Request:
 
     def body(self) -> Any:
         """The body as data, from JSON or YAML."""
-        if "protobuf" in self.call.content_type or "cbor" in self.call.content_type:
+        if self.call.content_type == protobuf.CONTENT_TYPE:
+            return self._from_protobuf()
+        if "cbor" in self.call.content_type:
             raise statuses.unsupported_media_type(["application/json", "application/yaml"])
         try:
             if "yaml" in self.call.content_type:
@@ -199,6 +201,13 @@ class _Request:
             return json.loads(self.call.body)
         except (ValueError, yaml.YAMLError) as error:
             raise statuses.bad_request(f"the body of the request does not parse: {error}") from error
+
+    def _from_protobuf(self) -> Json:
+        try:
+            return protobuf.decode(self.call.body)
+        except ValueError as error:
+            refusal = statuses.unsupported_media_type(["application/json", "application/yaml"])
+            raise refusal from error
 
     def document(self) -> Json:
         body = self.body()

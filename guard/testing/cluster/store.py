@@ -92,11 +92,11 @@ class Store:
         """Events after `revision`, in order.
 
         Raises:
-            Compacted: Some of them are gone.
+            Compacted: Some of them are gone, or the revision is none of this store's (it was restarted).
         """
         with self.lock:
             floor = max(self._floor, self._floors.get(storage, 0))
-            if revision < floor:
+            if revision < floor or revision > self._revision:
                 raise Compacted(floor)
             return [event for event in self._history[storage] if event.revision > revision]
 

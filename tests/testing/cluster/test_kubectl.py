@@ -179,9 +179,8 @@ def test_describe_shows_the_object_and_its_events(kubectl: Kubectl, cluster: Fak
     assert "Size:  3" in described
     assert "RolledBack" in described
     assert "errors rose" in described
-    assert (
-        "Replicas:" in _apply(kubectl, deployment()) or "web" in kubectl("describe", "deploy", "web").stdout
-    )
+    _apply(kubectl, deployment(replicas=2))
+    assert "2 desired" in kubectl("describe", "deploy", "web").stdout
 
 
 def test_logs_follow_a_pod(
@@ -228,6 +227,28 @@ def test_create_explain_and_api_resources(kubectl: Kubectl) -> None:
     assert "already exists" in kubectl("create", "-f", "-", stdin=thing("a", size=1), ok=False).stderr
     assert "size" in kubectl("explain", "thing.spec").stdout
     assert "th " in kubectl("api-resources", "--api-group=test.tidegate.dev").stdout
+
+
+def test_create_makes_objects_from_flags(kubectl: Kubectl) -> None:
+    kubectl("create", "namespace", "inference")
+    create = ("-n", "inference", "create")
+    kubectl(*create, "configmap", "c", "--from-literal=a=b")
+    kubectl(*create, "secret", "generic", "s", "--from-literal=key=value")
+    kubectl(*create, "serviceaccount", "guard")
+    kubectl(*create, "deployment", "d", "--image=app:1", "--replicas=0", "--port=80")
+    kubectl(*create, "job", "j", "--image=app:1", "--", "echo", "hi")
+    kubectl(*create, "service", "clusterip", "d", "--tcp=80:8080")
+    listed = kubectl("-n", "inference", "get", "cm,secret,sa,deploy,job,svc", "-o", "json").stdout
+    made = {(item["kind"], item["metadata"]["name"]): item for item in json.loads(listed)["items"]}
+    assert made["ConfigMap", "c"]["data"] == {"a": "b"}
+    assert made["Secret", "s"]["data"] == {"key": "dmFsdWU="}
+    assert ("ServiceAccount", "guard") in made
+    spec = made["Deployment", "d"]["spec"]
+    container = spec["template"]["spec"]["containers"][0]
+    assert (spec["replicas"], container["image"], container["ports"][0]["containerPort"]) == (0, "app:1", 80)
+    assert made["Job", "j"]["spec"]["template"]["spec"]["containers"][0]["command"] == ["echo", "hi"]
+    assert made["Service", "d"]["spec"]["ports"][0]["targetPort"] == 8080
+    assert kubectl("auth", "can-i", "get", "pods").stdout.strip() == "yes"
 
 
 def test_a_refused_object_names_its_paths(kubectl: Kubectl) -> None:
