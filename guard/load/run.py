@@ -133,7 +133,7 @@ class _Worker:
         self._on_progress = on_progress
         self._bound = job.plan.limit_seconds + START_SECONDS
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "guard.load.worker"],
+            [sys.executable, "-P", "-m", "guard.load.worker"],  # -P: never import from the working folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
