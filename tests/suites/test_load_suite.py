@@ -4,69 +4,72 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from guard.adapters.endpoint import Endpoint, Timeouts
 from guard.adapters.requests_file import read_requests
-from guard.api.suites import LoadSuite
-from guard.core.check import SuiteResult
+from guard.api.suites import LoadSuite, SuitesConfig
+from guard.core.check import Check, SuiteResult
 from guard.core.samples import Arm
 from guard.core.verdict import NotJudged, Verdict
 from guard.errors import ConfigurationError
 from guard.testing.runtime import Script, ScriptedRuntime
+from suites.arms import open_baseline, open_candidate
+from suites.judge import Judge
 from suites.load.test_load import plan_of
+from suites.load.test_load import test_load as load_test
+from suites.options import RunOptions
 
 SUITE = Path(__file__).parents[2] / "suites" / "load"
+SHORT: dict[str, Any] = dict(name="load", arrivals="constant", rate="12", duration="1s", min_requests=10)
 CONFIG = """
 suites: [{name: load, arrivals: constant, rate: "12", duration: 1s, minRequests: 10}]
 objectives: [{signal: ttft, quantile: p95, limit: 30s}]
 """
 
 
-@dataclass(frozen=True)
-class Run:
-    exit_code: int
-    result: SuiteResult
-    out: Path
-
-    def verdicts(self) -> dict[str, Verdict | NotJudged]:
-        return {check.name: check.verdict for check in self.result.checks}
-
-
-def run(folder: Path, options: Sequence[str], config: str = CONFIG) -> Run:
-    (folder / "suites.yaml").write_text(config)
-    given = [f"--config={folder / 'suites.yaml'}", f"--tidegate-out={folder / 'out'}", *options]
-    plugins = ("-p", "suites.plugin", "-p", "xdist", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(SUITE), *given]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # saves seconds of imports
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
-    file = folder / "out" / "load.json"
-    assert file.exists(), done.stdout + done.stderr
-    return Run(done.returncode, SuiteResult.from_json(json.loads(file.read_text())), folder / "out")
+def judged(
+    folder: Path, settings: LoadSuite, candidate: str, baseline: str | None = None
+) -> dict[str, Check]:
+    """The suite's one test, called in this process: its checks by name."""
+    ours, theirs = (None if url is None else Endpoint.parse(url) for url in (candidate, baseline))
+    assert ours is not None
+    options = RunOptions(ours, theirs, None, SuitesConfig(suites=(settings,)), folder)
+    judge = Judge("load")
+    target = open_candidate(ours, theirs, None, Timeouts())
+    other = None if theirs is None else open_baseline(theirs, target.model, Timeouts())
+    load_test(target, other, settings, options, folder, judge)
+    assert judge.files == {"requests": "requests.parquet"}
+    for arm in filter(None, (target, other)):
+        arm.client.close()
+    return {check.name: check for check in judge.checks}
 
 
 def test_the_load_is_sent_once_also_on_several_workers(tmp_path: Path) -> None:
+    config, out = tmp_path / "suites.yaml", tmp_path / "out"
+    config.write_text(CONFIG)
+    plugins = ("-p", "suites.plugin", "-p", "xdist", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", "-n2", *plugins, str(SUITE), f"--config={config}"]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # saves seconds of imports
     with (
         ScriptedRuntime.serve(Script(), "127.40.3.1") as candidate,
         ScriptedRuntime.serve(Script(), "127.40.3.2") as baseline,
     ):
-        arms = (f"--candidate={candidate.url}", f"--baseline={baseline.url}")
-        found = run(tmp_path, [*arms, "-n2"])
+        arms = (f"--candidate={candidate.url}", f"--baseline={baseline.url}", f"--tidegate-out={out}")
+        subprocess.run([*command, *arms], capture_output=True, timeout=120, env=environment)
         asked = len(candidate.sent), len(baseline.sent)
 
     assert asked == (12, 12)
-    assert found.result.error is None
-    assert found.result.files == {"requests": "requests.parquet"}
-    assert len(read_requests(found.out / "requests.parquet")) == 24
-    verdicts = found.verdicts()
-    assert set(verdicts) == {
+    result = SuiteResult.from_json(json.loads((out / "load.json").read_text()))
+    assert (result.error, result.files) == (None, {"requests": "requests.parquet"})
+    assert len(read_requests(out / "requests.parquet")) == 24
+    assert {check.name for check in result.checks} == {
         *("load-client", "load-answers", "objective-ttft-p95"),
         *("ttft-compared", "itl-compared", "errors-compared"),
     }
-    assert {verdicts[name] for name in ("load-answers", "objective-ttft-p95")} == {Verdict.PASS}
 
 
 def test_a_candidate_of_errors_fails_and_says_so(tmp_path: Path) -> None:
@@ -74,27 +77,23 @@ def test_a_candidate_of_errors_fails_and_says_so(tmp_path: Path) -> None:
         ScriptedRuntime.serve(Script(error_ratio=1.0), "127.40.3.1") as candidate,
         ScriptedRuntime.serve(Script(), "127.40.3.2") as baseline,
     ):
-        found = run(tmp_path, [f"--candidate={candidate.url}", f"--baseline={baseline.url}"])
+        checks = judged(tmp_path, LoadSuite(**SHORT), candidate.url, baseline.url)
 
-    assert found.exit_code == 1
-    assert found.result.verdict is Verdict.FAIL
-    (answers,) = [check for check in found.result.checks if check.name == "load-answers"]
+    answers = checks["load-answers"]
     assert (answers.verdict, answers.value, answers.signal) == (Verdict.FAIL, 1.0, "hard_limit")
+    assert answers.detail["baseline"]["ok"] == 12
 
 
 def test_without_a_baseline_comparisons_are_not_compared_and_too_few_requests_inconclusive(
     tmp_path: Path,
 ) -> None:
-    config = 'suites: [{name: load, arrivals: constant, rate: "5", duration: 1s, minRequests: 6}]'
     with ScriptedRuntime.serve(Script(), "127.40.3.1") as candidate:
-        found = run(tmp_path, [f"--candidate={candidate.url}"], config)
+        checks = judged(tmp_path, LoadSuite(**SHORT | {"min_requests": 13}), candidate.url)
 
-    assert found.result.verdict is Verdict.INCONCLUSIVE
-    verdicts = found.verdicts()
-    assert verdicts["load-answers"] is Verdict.INCONCLUSIVE
-    compared = {verdicts[name] for name in ("ttft-compared", "itl-compared", "errors-compared")}
+    assert checks["load-answers"].verdict is Verdict.INCONCLUSIVE
+    compared = {checks[name].verdict for name in ("ttft-compared", "itl-compared", "errors-compared")}
     assert compared == {NotJudged.NOT_COMPARED}
-    assert {s.arm for s in read_requests(found.out / "requests.parquet")} == {Arm.CANARY}
+    assert {s.arm for s in read_requests(tmp_path / "requests.parquet")} == {Arm.CANARY}
 
 
 def test_the_suites_settings_become_a_plan() -> None:
