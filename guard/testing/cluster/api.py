@@ -20,7 +20,7 @@ from guard.testing.cluster.store import Store
 from guard.testing.cluster.writing import finish, isolate, keep_identity
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the alphabet of k8s.io/apimachinery/pkg/util/rand
-
+_OTHER_NAMESPACE = "the namespace of the provided object does not match the namespace sent on the request"
 _KEPT_NAMESPACES = ("default", "kube-system", "kube-public")
 
 
@@ -54,7 +54,7 @@ class Api:
             metadata(document).update(uid=str(uuid.uuid4()), creationTimestamp=timestamp())
             if type_.counts_generation:
                 metadata(document)["generation"] = 1
-            document = finish(type_, None, isolate(type_, "", {}, document), options)
+            document = finish(type_, None, isolate(type_, "", None, document), options)
             if options.operation == "Update":
                 document = track(type_, None, document, options, "")
             return self._keep(type_, document, options)
@@ -107,18 +107,22 @@ class Api:
             return self.update(type_, namespace, name, change, options, subresource), False
 
     def upsert(self, type_: ResourceType, document: Json, options: WriteOptions) -> Json:
-        """Create, or replace what is there; for loading manifests."""
+        """Create, or replace what is there, its status included; for loading manifests."""
         namespace = (metadata(document).get("namespace") or "default") if type_.namespaced else ""
+
+        def change(old: Json) -> Json:
+            unconditional: Json = clone(document)
+            metadata(unconditional)["resourceVersion"] = metadata(old)["resourceVersion"]
+            return unconditional
+
         with self.store.lock:
             if self.store.get(type_.storage, namespace, name_of(document)) is None:
-                return self.create(type_, namespace, document, options)
-
-            def change(old: Json) -> Json:
-                unconditional: Json = clone(document)
-                metadata(unconditional)["resourceVersion"] = metadata(old)["resourceVersion"]
-                return unconditional
-
-            return self.update(type_, namespace, name_of(document), change, options)
+                kept = self.create(type_, namespace, document, options)
+            else:
+                kept = self.update(type_, namespace, name_of(document), change, options)
+            if "status" in document and "status" in type_.subresources:
+                kept = self.update(type_, namespace, name_of(kept), change, options, "status")
+            return kept
 
     def delete(
         self,
@@ -148,10 +152,7 @@ class Api:
         fields = metadata(document)
         if type_.namespaced:
             if fields.get("namespace", namespace) != namespace:
-                message = (
-                    "the namespace of the provided object does not match the namespace sent on the request"
-                )
-                raise statuses.bad_request(message)
+                raise statuses.bad_request(_OTHER_NAMESPACE)
             fields["namespace"] = namespace
         else:
             fields.pop("namespace", None)
@@ -159,8 +160,9 @@ class Api:
         if prefix and not fields.get("name"):
             fields["name"] = prefix + "".join(secrets.choice(_SUFFIX) for _ in range(5))
         if not fields.get("name") and "list" in type_.verbs:
-            cause = statuses.Cause("FieldValueRequired", "Required value: name or generateName is required")
-            raise statuses.invalid(type_, "", [statuses.Cause(cause.reason, cause.message, "metadata.name")])
+            message = "Required value: name or generateName is required"
+            cause = statuses.Cause("FieldValueRequired", message, "metadata.name")
+            raise statuses.invalid(type_, "", [cause])
         return document
 
     def _require_namespace(self, type_: ResourceType, namespace: str, name: str) -> None:

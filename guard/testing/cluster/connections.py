@@ -32,8 +32,13 @@ class Connections:
             self._loop = None
 
     def wait_attached(self) -> None:
-        """Wait until the server's loop runs."""
-        self._attached.wait()
+        """Wait until the server's loop runs.
+
+        Raises:
+            TimeoutError: It does not come up.
+        """
+        if not self._attached.wait(30):
+            raise TimeoutError("the server did not start within 30 s")
 
     def protocol(self) -> type[H11Protocol]:
         """uvicorn's HTTP/1.1 protocol, reporting its connections here."""

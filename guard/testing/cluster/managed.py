@@ -20,7 +20,8 @@ _ABSENT = object()
 
 
 def _entries(document: Json | None) -> list[Json]:
-    return clone(((document or {}).get("metadata") or {}).get("managedFields") or [])  # type: ignore[no-any-return]
+    found = ((document or {}).get("metadata") or {}).get("managedFields") or []
+    return [clone(entry) for entry in found if isinstance(entry, dict) and entry.get("fieldsV1")]
 
 
 def _is_of(entry: Json, manager: str, operation: str, subresource: str) -> bool:
@@ -50,6 +51,16 @@ def _replaced(entries: list[Json], new: Json, paths: set[Path]) -> list[Json]:
     return [*others, new] if paths else others
 
 
+def _leaves_of(type_: ResourceType, subresource: str, document: Json) -> dict[Path, Any]:
+    """What a write to this endpoint can own: status on `/status`, everything else on the main one."""
+    found = owned_leaves(schema_of(type_), document)
+    if "status" not in type_.subresources:
+        return found
+    return {
+        path: leaf for path, leaf in found.items() if (path[0] == "f:status") is (subresource == "status")
+    }
+
+
 def track(
     type_: ResourceType, old: Json | None, document: Json, options: WriteOptions, subresource: str
 ) -> Json:
@@ -61,14 +72,12 @@ def track(
     given = metadata(document).pop("managedFields", None)
     if given == [{}]:
         return document
-    schema = schema_of(type_)
-    before, after = owned_leaves(schema, old or {}), owned_leaves(schema, document)
-    if "status" in type_.subresources and subresource != "status":
-        before, after = ({p: v for p, v in side.items() if p[0] != "f:status"} for side in (before, after))
+    before = _leaves_of(type_, subresource, old or {})
+    after = _leaves_of(type_, subresource, document)
     changed = {path for path, value in after.items() if before.get(path, _ABSENT) != value}
     removed = before.keys() - after.keys()
     kept, own = [], set(changed)
-    for entry in clone(given) if given and old else _entries(old):
+    for entry in _entries({"metadata": {"managedFields": given}} if given else old):
         paths = from_json(entry["fieldsV1"])
         if _is_of(entry, options.manager, "Update", subresource):
             own |= paths - removed
@@ -98,7 +107,8 @@ def applied(
     if (config.get("metadata") or {}).get("managedFields"):
         raise statuses.bad_request("metadata.managedFields must be nil")
     schema = schema_of(type_)
-    wanted, present = owned_leaves(schema, config), owned_leaves(schema, live or {})
+    wanted = _leaves_of(type_, subresource, config)
+    present = _leaves_of(type_, subresource, live or {})
     entries = _entries(live)
     mine = [entry for entry in entries if _is_of(entry, options.manager, "Apply", subresource)]
     others = [entry for entry in entries if entry not in mine]

@@ -96,7 +96,7 @@ class Routes:
             timeout_seconds=number(query, "timeoutSeconds") or DEFAULT_WATCH_SECONDS,
         )
         watch = Watch(self._api.store, self._signals, wanted)
-        return Reply(stream=_lines(watch, request.view, request.type))
+        return Reply(stream=_lines(watch, request.view))
 
     def _create(self, request: "_Request") -> Reply:
         if "create" not in request.type.verbs:
@@ -229,7 +229,7 @@ class _Request:
         return Reply(self.view.one(document), code, warnings=tuple(self.options.warnings))
 
 
-async def _lines(watch: Watch, view: View, type_: ResourceType) -> AsyncIterator[bytes]:
+async def _lines(watch: Watch, view: View) -> AsyncIterator[bytes]:
     async for kind, document in watch.events(view.empty):
         shown = document if kind in ("ERROR", "BOOKMARK") else view.event(document)
         yield dump({"type": kind, "object": shown}) + b"\n"

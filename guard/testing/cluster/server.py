@@ -103,7 +103,14 @@ class FakeCluster:
         )
 
     def apply(self, documents: str | Iterable[Json]) -> list[Json]:
-        """Create or replace objects, from YAML text or as dicts, in order; what is stored comes back."""
+        """Create or replace objects, from YAML text or as dicts, in order; what is stored comes back.
+
+        A status in a document is written, too, as a controller would write it.
+
+        Raises:
+            ValueError: A kind is not served here.
+            StatusError: The API refuses an object.
+        """
         if isinstance(documents, str):
             documents = [document for document in yaml.safe_load_all(documents) if document]
         return [kept for document in documents for kept in self._apply_one(document)]

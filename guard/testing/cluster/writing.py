@@ -53,7 +53,7 @@ def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
     return document
 
 
-def isolate(type_: ResourceType, subresource: str, old: Json, document: Json) -> Json:
+def isolate(type_: ResourceType, subresource: str, old: Json | None, document: Json) -> Json:
     """Let `/status` change only status, and the main endpoint everything but status."""
     if subresource == "status":
         changed: Json = clone(old)
@@ -61,9 +61,10 @@ def isolate(type_: ResourceType, subresource: str, old: Json, document: Json) ->
         if "status" in document:
             changed["status"] = document["status"]
         return changed
-    if "status" in type_.subresources:
+    registers_itself = old is None and type_.kind == "Node"  # kubelets bring their status along
+    if "status" in type_.subresources and not registers_itself:
         document.pop("status", None)
-        if "status" in old:
+        if old and "status" in old:
             document["status"] = clone(old["status"])
     return document
 
