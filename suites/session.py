@@ -191,10 +191,10 @@ class Session:
 
 
 def _first_error(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The first line that pytest marks as the error, else its last words."""
+    """The first line that pytest marks as the error, else its first words."""
     lines = str(report.longrepr).strip().splitlines() or ["no reason given"]
     marked = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return one_line(marked[0] if marked else lines[-1])
+    return one_line(marked[0] if marked else lines[0])
 
 
 def _fail_by_check(report: pytest.TestReport, judge: Judge) -> None:

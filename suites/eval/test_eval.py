@@ -12,6 +12,7 @@ import pytest
 
 from guard.adapters.chat import ChatRequest, Reply
 from guard.core.samples import Outcome
+from guard.errors import ConfigurationError
 from suites.arms import Target
 from suites.eval.dataset import Item, items_of
 from suites.eval.graders import grade
@@ -28,7 +29,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     items: list[Item] = []
     if options is not None:
         file = metafunc.config.getoption("tidegate_config")
-        items = items_of(settings_of(options, "eval"), Path(file).parent if file else Path())
+        try:
+            items = items_of(settings_of(options, "eval"), Path(file).parent if file else Path())
+        except ConfigurationError as error:
+            raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize(("index", "item"), list(enumerate(items)), ids=[item.id for item in items])
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,14 @@ def test_own_check(judge):
 
 
 @pytest.fixture
-def own_suite(tmp_path: Path) -> Path:
+def own_suite(tmp_path: Path) -> Iterator[Path]:
     """Someone's own suite: a folder `own` with one file."""
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "test_own.py").write_text(OWN)
-    return folder
+    yield folder
+    for name in [name for name in sys.modules if name.endswith("test_own")]:
+        del sys.modules[name]  # the next test's file has the same name
 
 
 def test_outcomes_become_verdicts(run_suite: SuiteRunner, own_suite: Path) -> None:
@@ -89,7 +92,7 @@ def test_file_that_cannot_be_imported_is_an_error(run_suite: SuiteRunner, own_su
 
 def test_interrupted_run_still_writes_what_it_has(run_suite: SuiteRunner, own_suite: Path) -> None:
     (own_suite / "test_own.py").write_text("def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n")
-    run = run_suite(own_suite, DEAD, in_process=False)
+    run = run_suite(own_suite, DEAD)
     assert run.verdicts == {"a": "PASS"}
     assert run.verdict == "ERROR"
     assert run.result is not None
