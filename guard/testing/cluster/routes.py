@@ -15,7 +15,7 @@ from guard.testing.cluster import protobuf, statuses
 from guard.testing.cluster.api import Api, check_kind
 from guard.testing.cluster.documents import Documents
 from guard.testing.cluster.lists import Lists
-from guard.testing.cluster.logs import log_reply
+from guard.testing.cluster.logs import PodLogs
 from guard.testing.cluster.objects import Json
 from guard.testing.cluster.patching import APPLY_PATCH, patch_function, patch_scale
 from guard.testing.cluster.replies import Reply, dump
@@ -37,6 +37,7 @@ class Routes:
         self._lists = lists
         self._signals = signals
         self._documents = Documents(api.catalog)
+        self._logs = PodLogs()
 
     def reply(self, call: Call) -> Reply:
         """The answer to one call.
@@ -172,7 +173,7 @@ class Routes:
             phase = ((now or {}).get("status") or {}).get("phase")
             return self._signals.closing or not same or phase in ("Succeeded", "Failed")
 
-        return log_reply(pod, request.call.query, ended)
+        return self._logs.reply(pod, request.call.query, ended)
 
 
 class _Request:

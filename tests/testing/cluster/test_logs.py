@@ -1,5 +1,6 @@
 """A pod's log, from the file that its annotation names."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -29,6 +30,30 @@ def test_the_log_is_the_files_bytes(direct: ApiClient, log: Path) -> None:
 @pytest.mark.parametrize(("lines", "expected"), [("1", "three\n"), ("0", ""), ("9", "one\ntwo\nthree\n")])
 def test_tail_lines_shows_the_end(direct: ApiClient, log: Path, lines: str, expected: str) -> None:
     assert direct.get(f"{PODS}/p/log", params={"tailLines": lines}).text == expected
+
+
+@pytest.mark.parametrize("since", [{"sinceSeconds": "60"}, {"sinceTime": "2100-01-01T00:00:00Z"}])
+def test_an_old_log_has_nothing_new(direct: ApiClient, log: Path, since: dict[str, str]) -> None:
+    os.utime(log, (0, 0))
+    assert direct.get(f"{PODS}/p/log", params=since).content == b""
+
+
+def test_a_young_pods_log_is_new(direct: ApiClient, log: Path) -> None:
+    assert direct.get(f"{PODS}/p/log", params={"sinceSeconds": "3600"}).content == b"one\ntwo\nthree\n"
+
+
+def test_who_follows_again_does_not_read_everything_again(direct: ApiClient, log: Path) -> None:
+    since_now = {"follow": "true", "sinceSeconds": "0"}
+    for text in ("four", "five"):
+        with direct.stream("GET", f"{PODS}/p/log", params=since_now) as answer:
+            lines = answer.iter_lines()
+            with log.open("a") as file:
+                file.write(f"{text}\n")
+            assert next(lines) == text
+
+
+def test_a_time_that_is_none_is_a_bad_request(direct: ApiClient, log: Path) -> None:
+    assert direct.get(f"{PODS}/p/log", params={"sinceTime": "soon"}).status_code == 400
 
 
 def test_a_pod_without_log_says_so(direct: ApiClient) -> None:
