@@ -76,14 +76,16 @@ def test_both_arms_are_measured_into_one_file_and_one_summary(
 
 
 def test_json_stands_alone_on_stdout_with_goodput_by_the_files_objectives(
-    load: Load, runtime: ScriptedRuntime, tmp_path: Path
+    load: Load, runtime: ScriptedRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CHAT_KEY", "sesame")
+    runtime.script = Script(model="chat", api_key="sesame")
     config = tmp_path / "suites.yaml"
     config.write_text("objectives: [{signal: ttft, quantile: p95, limit: 60s}]")
     out = tmp_path / "load.parquet"
     done = load(
         *("--candidate", runtime.url, "--model", "chat", "--concurrency", 2, "--max-requests", 6),
-        *("--duration", "30s", "--config", config, "--out", out, "--json"),
+        *("--duration", "30s", "--config", config, "--api-key-env", "CHAT_KEY", "--out", out, "--json"),
     )
 
     assert done.returncode == 0, done.stderr
@@ -107,16 +109,13 @@ def test_a_load_without_one_good_answer_is_exit_3_and_still_written(
     assert len(read_requests(out)) == 5
 
 
-def test_the_key_comes_from_the_named_variable(
-    load: Load, runtime: ScriptedRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_key_is_refused_before_the_load(
+    load: Load, runtime: ScriptedRuntime, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CHAT_KEY", "sesame")
     runtime.script = Script(model="chat", api_key="sesame")
-    arguments = ("--candidate", runtime.url, "--model", "chat", "--out", tmp_path / "l.parquet", *QUICK)
+    done = load("--candidate", runtime.url, "--model", "chat", "--out", tmp_path / "l.parquet", *QUICK)
 
-    assert load(*arguments, "--api-key-env", "CHAT_KEY").returncode == 0
-    refused = load(*arguments)
-    assert (refused.returncode, "answers 401" in refused.stderr) == (3, True)
+    assert (done.returncode, "answers 401" in done.stderr) == (3, True)
 
 
 def test_a_pipeline_that_cancels_gets_what_was_measured(runtime: ScriptedRuntime, tmp_path: Path) -> None:
