@@ -129,6 +129,7 @@ class Watch:
         """
         query, wake = self._query, self._signals.subscribe(self._query.storage)
         deadline = time.monotonic() + query.timeout_seconds
+        bookmark_due = time.monotonic() + BOOKMARK_SECONDS
         try:
             if query.revision is None:
                 for item in self._initial():
@@ -141,12 +142,14 @@ class Watch:
                 wake.clear()
                 for item in self._new():
                     yield item
-                left = deadline - time.monotonic()
-                if left <= 0 or not await _woken(wake, min(left, BOOKMARK_SECONDS)):
-                    if query.bookmarks:
-                        yield self._bookmark(template)
-                    if time.monotonic() >= deadline:
-                        return
+                due = min(deadline, bookmark_due)
+                if await _woken(wake, due - time.monotonic()) and time.monotonic() < due:
+                    continue
+                if query.bookmarks:
+                    yield self._bookmark(template)
+                bookmark_due = time.monotonic() + BOOKMARK_SECONDS
+                if due == deadline:
+                    return
         except Compacted as gone:
             message = f"too old resource version: {self._position} ({gone.floor})"
             yield "ERROR", expired(message).to_json()
@@ -156,7 +159,7 @@ class Watch:
 
 async def _woken(wake: asyncio.Event, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(wake.wait(), seconds)
+        await asyncio.wait_for(wake.wait(), max(seconds, 0))
     except TimeoutError:
         return False
     return True
