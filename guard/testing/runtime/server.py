@@ -109,7 +109,12 @@ class ScriptedRuntime:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    # Bound here and now, so that a taken port is refused before anything starts; uvicorn listens on it.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
     return listener
