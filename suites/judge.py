@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pytest
 
 from guard.core.check import Check
-from guard.core.verdict import NotJudged, Verdict
+from guard.core.verdict import NotJudged, Verdict, combine
 from guard.errors import TidegateError
 
 
@@ -102,11 +102,13 @@ class Found:
     finished_at: float = 0.0
 
     def take(self, text: str) -> None:
-        """One test's `Judge.to_text`. Of checks with one name the first is kept: they say the same."""
+        """One test's `Judge.to_text`. Of several checks with one name the worst stands."""
         sent = json.loads(text)
         for document in sent["checks"]:
             check = Check.from_json(document)
-            self.checks.setdefault(check.name, check)
+            known = self.checks.setdefault(check.name, check)
+            if known.verdict != check.verdict and combine([known.verdict, check.verdict]) == check.verdict:
+                self.checks[check.name] = check
         self.records.extend(sent["records"])
         self.files |= sent["files"]
 

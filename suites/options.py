@@ -21,7 +21,6 @@ class RunOptions:
     model: str | None
     config: SuitesConfig
     out: Path | None
-    policy_gateway: str | None = None
 
 
 def read_options(given: Any) -> RunOptions:
@@ -30,6 +29,8 @@ def read_options(given: Any) -> RunOptions:
     Raises:
         ConfigurationError: A URL, file or variable cannot be used; names the option.
     """
+    if given.tidegate_policy_gateway is not None:
+        raise ConfigurationError("--policy-gateway: the policy suite is not there yet")
     key = _api_key(given.tidegate_api_key_env)
     file, out = given.tidegate_config, given.tidegate_out
 
@@ -45,9 +46,16 @@ def read_options(given: Any) -> RunOptions:
         None if baseline is None else arm("--baseline", baseline, Arm.BASELINE),
         given.tidegate_model,
         read_suites_config(None if file is None else Path(file)),
-        None if out is None else Path(out).resolve(),
-        given.tidegate_policy_gateway,
+        None if out is None else _writable(Path(out)),
     )
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--tidegate-out {folder}: {error.strerror or error}") from error
+    return folder.resolve()
 
 
 def _api_key(variable: str | None) -> str | None:

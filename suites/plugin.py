@@ -10,23 +10,25 @@ import pytest
 
 SUITES = Path(__file__).parent
 
+_HELP = {
+    "--candidate": ("URL", "the deployment under judgement"),
+    "--baseline": ("URL", "what it is compared with"),
+    "--model": ("ID", "as in /v1/models (default: the only one)"),
+    "--config": ("FILE", "suites and objectives (YAML)"),
+    "--api-key-env": ("NAME", "variable that holds the API key"),
+    "--ca-file": ("FILE", "certificates of the issuer, PEM"),
+    "--tidegate-out": ("DIR", "write DIR/<suite>.json and the raw data"),
+    "--policy-gateway": ("URL", "the gateway that suites/policy judges (not there yet)"),
+}
+# Attribute of the option namespace: `tidegate_api_key_env`, `tidegate_out`.
+_OPTIONS = {option: "tidegate_" + option.strip("-").removeprefix("tidegate-").replace("-", "_") for option in _HELP}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tidegate", "Tidegate: judge a model server")
     add = group.addoption
-    add("--candidate", dest="tidegate_candidate", metavar="URL", help="the deployment under judgement")
-    add("--baseline", dest="tidegate_baseline", metavar="URL", help="what it is compared with")
-    add("--model", dest="tidegate_model", metavar="ID", help="as in /v1/models (default: the only one)")
-    add("--config", dest="tidegate_config", metavar="FILE", help="suites and objectives (YAML)")
-    add("--api-key-env", dest="tidegate_api_key_env", metavar="NAME", help="variable that holds the API key")
-    add("--ca-file", dest="tidegate_ca_file", metavar="FILE", help="certificates of the issuer, PEM")
-    add("--tidegate-out", dest="tidegate_out", metavar="DIR", help="write DIR/<suite>.json and the raw data")
-    add(
-        "--policy-gateway",
-        dest="tidegate_policy_gateway",
-        metavar="URL",
-        help="the gateway that suites/policy judges",
-    )
+    for option, (metavar, meaning) in _HELP.items():
+        add(option, dest=_OPTIONS[option], metavar=metavar, help=meaning)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,12 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         start(config)
         return
-    given = [name for name in _NEED_A_CANDIDATE if config.getoption(f"tidegate_{name}") is not None]
-    if given:
-        raise pytest.UsageError(f"--{given[0].replace('_', '-')} needs --candidate URL")
-
-
-_NEED_A_CANDIDATE = ("baseline", "policy_gateway")
+    for option, name in _OPTIONS.items():
+        if config.getoption(name) is not None:
+            raise pytest.UsageError(f"{option} needs --candidate URL")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -164,13 +164,12 @@ class Session:
             self._options.candidate.url,
             baseline.url if baseline else None,
             found.files,
-            "; ".join(errors) or None,
+            "; ".join(dict.fromkeys(errors)) or None,  # every worker reports what cannot be collected
         )
 
     def _write(self, result: SuiteResult) -> None:
         """Whole or not at all: whoever waits for the file never reads half of it."""
         assert self._options.out is not None
-        self._options.out.mkdir(parents=True, exist_ok=True)
         file = self._options.out / f"{result.suite}.json"
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
         text = json.dumps(result.to_json(), indent=2, allow_nan=False)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from guard.core.text import one_line
+
 _TEXT_KEYS = ("content", "reasoning_content", "reasoning")
 
 
@@ -94,10 +96,10 @@ class ChatStream:
 
 
 def error_message(body: object) -> str:
-    """The message of an OpenAI error body, at most 200 characters; hostile text, never interpreted."""
+    """The message of an OpenAI error body, made harmless to show, at most 200 characters."""
     error = body.get("error", body) if isinstance(body, dict) else body
     message = error.get("message", error) if isinstance(error, dict) else error
-    return str(message)[:200]
+    return one_line(str(message), 200)
 
 
 def _string(value: object) -> str | None:

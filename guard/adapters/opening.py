@@ -28,7 +28,9 @@ def freeze_plan(client: KubernetesClient, namespace: str, guard: str, timeout_se
     canary = _observed(client, namespace, spec.target.canary.workload.name, timeout_seconds)
     if not canary["spec"].get("replicas", 1):
         name = canary["metadata"]["name"]
-        raise ConfigurationError(f"Deployment {name} has 0 replicas; apply the canary with its replicas first")
+        raise ConfigurationError(
+            f"Deployment {name} has 0 replicas; apply the canary with its replicas first"
+        )
     stable = _named(client, DEPLOYMENTS, namespace, spec.target.stable.workload.name, "Deployment")
     return freeze(spec, canary["spec"]["template"], stable["spec"]["template"])
 

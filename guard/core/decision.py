@@ -42,7 +42,7 @@ class Situation:
         stage_started_at: When the current phase, or the current step, began.
         weight_percent: The canary's share on the route, as read.
         verdict: What rule and suites say together; None while nothing can be said yet.
-        deciding: The check behind a FAIL.
+        deciding: The check that the verdict comes from, where one can be named.
         suites_done: No suite of this stage is running or still to run.
         canary_ready: The canary's pods that the plan asks for are ready and endpoints.
         refusal: Why this Change may not start; None when it may.
@@ -261,7 +261,8 @@ def _undecided(situation: Situation, policy: Policy) -> Action:
         return RollBack(
             "InconclusiveAtDeadline", f"{verdict} at deadlines.step, and onInconclusive is Rollback"
         )
-    return Wait(_HELD[verdict], f"held: the verdict of this stage is {verdict}")
+    why = f": {situation.deciding.reason}" if situation.deciding else ""
+    return Wait(_HELD[verdict], f"held: the verdict of this stage is {verdict}{why}")
 
 
 _HELD = {

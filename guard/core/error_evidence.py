@@ -20,9 +20,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from guard.core.binomial import binomial_upper_tail
+from guard.core.binomial import binomial_upper_tail, fisher_p
 from guard.core.samples import Arm
+
+Floats = npt.NDArray[np.float64]
 
 BIN_SECONDS = 10.0
 DEAD_SECONDS = 5.0
@@ -107,11 +110,33 @@ class ErrorEvidence:
             s.next_bin += 1
         if not s.canary_arrivals:
             return 1.0
+        prior = self._prior()
+        bets = [prior @ np.exp(self._log_bets(omega)[: len(prior)]) for omega in OMEGAS]
+        return min(float(np.mean(bets) + 1 - prior.sum()), self._most())
+
+    def _prior(self) -> Floats:
+        """Of the onsets so far; what is left to later ones stands at 1."""
+        s = self._s
         later = (1 - FIRST_ONSET) / max(1, s.planned_bins - 1)
-        spent = min(len(s.canary_arrivals), s.planned_bins)
-        prior = np.full(spent, later)
+        prior = np.full(min(len(s.canary_arrivals), s.planned_bins), later)
         prior[0] = FIRST_ONSET
-        return float(np.mean([prior @ np.exp(self._log_bets(w)[:spent]) for w in OMEGAS]) + 1 - prior.sum())
+        return prior
+
+    def _most(self) -> float:
+        """1/(2p), p of the exact test on the same counts since the onset that explains them best.
+
+        The prior takes the baseline for nearly free of errors until it was seen for minutes. Where every
+        tenth request of both arms fails and there is no history, that alone rolled back good canaries.
+        """
+        s, prior = self._s, self._prior()
+        best = int(np.argmax(np.log(prior) + self._log_bets(max(OMEGAS))[: len(prior)]))
+        episodes = s.total_episodes - s.canary_episodes[best]
+        arrivals = max(episodes, round(s.total_arrivals - s.canary_arrivals[best]))
+        known = max(s.baseline_episodes, round(s.baseline_arrivals))
+        if not episodes:
+            return math.inf
+        p_value = fisher_p(episodes, arrivals, s.baseline_episodes, known, self.allowed_ratio)
+        return 0.5 / max(p_value, 1e-300)
 
     @property
     def allowed_ratio(self) -> float:

@@ -7,10 +7,9 @@ the question is then only whether the platform is alive. A baseline that nobody 
 
 One condition more than the design's: the baseline's own long-run ratio must not explain what was seen
 (exact binomial p <= 1e-5). Where every tenth request of both arms fails, five bad of ten within 20 s
-happened by chance in 6 % of simulated good rollouts of five minutes; with it, in none of 200.
+happened by chance in 6 % of simulated good rollouts of five minutes.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -144,7 +143,7 @@ class HardLimits:
         bad = tally.bad + max(0.0, tally.client_errors - self._client_ratio(source) * tally.requests)
         if bad < MIN_BAD or bad < BAD_RATIO * tally.requests:
             return None
-        if self._by_chance(source, math.floor(bad), tally.requests):
+        if self._by_chance(source, tally.bad + tally.client_errors, tally.requests):
             return None
         what = f"{bad:.0f} of {tally.requests} canary requests bad in {WINDOW_SECONDS:.0f} s"
         return self._against_baseline(source, recent, what, bad / tally.requests, tally.requests)
@@ -201,7 +200,9 @@ class HardLimits:
 
     def _by_chance(self, source: Source, bad: int, requests: int) -> bool:
         stable = self._stable.get(source, Tally())
-        ratio = (stable.bad + 0.5) / (stable.requests + 100)  # the prior of error_evidence
+        ratio = (stable.bad + stable.client_errors + 1) / (
+            stable.requests + 10
+        )  # with a few good answers, not yet 0
         return binomial_upper_tail(bad, requests, min(1.0, ratio)) > CHANCE_P
 
     def _client_ratio(self, source: Source) -> float:

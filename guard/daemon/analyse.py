@@ -20,7 +20,7 @@ from guard.daemon.measure import Batch
 
 @dataclass(frozen=True)
 class Opinion:
-    """The verdict of a stage as it stands, the check behind a FAIL, and every live check."""
+    """The verdict of a stage as it stands, the check that it comes from, and every live check."""
 
     verdict: Verdict
     deciding: Check | None
@@ -72,10 +72,9 @@ class Analysis:
             verdicts.append(judgement.verdict)
         # A stage without suites and without traffic has nothing to say against going on.
         verdict = combine(verdicts) if verdicts else Verdict.PASS
-        deciding = judgement.deciding if judgement and judgement.verdict is Verdict.FAIL else None
         return Opinion(
             verdict=verdict,
-            deciding=deciding or _first_fail(results),
+            deciding=_deciding(verdict, judgement, results),
             live=judgement.checks if judgement else (),
             sample_at=self._newest,
             fault_at=self._first_bad,
@@ -105,6 +104,9 @@ def objective_of(objective: LatencyObjective | ErrorObjective) -> objectives.Obj
     return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
 
 
-def _first_fail(results: Iterable[SuiteResult]) -> Check | None:
+def _deciding(verdict: Verdict, judgement: Judgement | None, results: Iterable[SuiteResult]) -> Check | None:
+    """The check that the combined verdict comes from: live traffic first, then the suites in order."""
+    if judgement is not None and judgement.verdict is verdict:
+        return judgement.deciding
     checks = (check for result in results for check in result.checks)
-    return next((check for check in checks if check.verdict is Verdict.FAIL), None)
+    return next((check for check in checks if check.verdict is verdict), None)

@@ -26,7 +26,7 @@ MODEL = "smollm2-135m-instruct"
 ADDRESSES = "127.77.0.0/16"
 IMAGES = ("tidegate/runtime:dev", "tidegate/tidegate:0.1.0", "traefik:v3.7")
 USERS_PER_SECOND = 0.8
-LONG_RATIO = 0.3
+LONG_RATIO = 0.4
 START_SECONDS = 90.0
 SETTLE_SECONDS = 2.0  # so that requests of a rollout's end are in the users' log before they are counted
 
@@ -86,7 +86,7 @@ def _run(machine: Machine, chosen: Sequence[Rollout], show: Show, keep: bool) ->
     out = machine.folder / "users.jsonl"
     machine.start("users", users.command(url, MODEL, out, USERS_PER_SECOND, LONG_RATIO))
     show.line(
-        "Users", f"{USERS_PER_SECOND:g} streaming chat a second through {url}, 3 in 10 with a long prompt"
+        "Users", f"{USERS_PER_SECOND:g} streaming chat a second through {url}, 4 in 10 with a long prompt"
     )
     manifest = machine.repository / "stack/manifests/runtime/chat-canary.yaml"
     outcomes: list[tuple[Outcome, Tally]] = []

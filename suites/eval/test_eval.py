@@ -19,9 +19,13 @@ from suites.eval.graders import grade
 from suites.judge import Judge
 from suites.session import OPTIONS, settings_of
 
-# Only these are asked again: the connection broke, so the model said nothing that could be graded.
-TRANSPORT = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.TIMEOUT, Outcome.STALLED)
+# The model said nothing that could be graded. Only a connection that broke is asked again: a timeout has
+# already taken as long as it may.
+UNGRADED = (Outcome.REFUSED, Outcome.TRUNCATED, Outcome.TIMEOUT, Outcome.STALLED)
+ASKED_AGAIN = (Outcome.REFUSED, Outcome.TRUNCATED)
 RETRY_AFTER_SECONDS = (0.5, 1.0)
+# Timeouts of the candidate in a row that end the suite. Arbitrary; at a minute each, more say no more.
+PATIENCE = 3
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,7 +52,7 @@ def _ask(arm: Target, item: Item) -> Reply:
     request = ChatRequest(arm.model, item.messages(), max_tokens=item.max_tokens)
     reply = arm.client.complete(request, stream=False)
     for seconds in RETRY_AFTER_SECONDS:
-        if reply.sample.outcome not in TRANSPORT:
+        if reply.sample.outcome not in ASKED_AGAIN:
             break
         time.sleep(seconds)
         reply = arm.client.complete(request, stream=False)
@@ -58,7 +62,7 @@ def _ask(arm: Target, item: Item) -> Reply:
 def _row(index: int, item: Item, arm: str, reply: Reply) -> dict[str, Any]:
     """One line of eval-answers.jsonl. `passed` is null where the model said nothing that could be graded."""
     sample = reply.sample
-    graded = sample.outcome not in TRANSPORT
+    graded = sample.outcome not in UNGRADED
     return {
         "index": index,
         "item": item.id,

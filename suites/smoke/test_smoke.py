@@ -136,10 +136,13 @@ def test_no_leaked_special_tokens(reply: Reply, judge: Judge) -> None:
 
 def test_unknown_model_is_refused(candidate: Target, judge: Judge) -> None:
     """A model that is not served is refused in the API's form."""
-    if not candidate.runtime.checks_model_name:
-        judge.not_applicable(f"{candidate.runtime.type} answers to any model name")
+    checks_name, any_name = candidate.runtime.checks_model_name, "answers to any model name"
+    if checks_name is False:
+        judge.not_applicable(f"{candidate.runtime.type} {any_name}")
     request = ChatRequest.ask("tidegate-no-such-model", "hi", max_tokens=1)
     reply = candidate.judgeable(candidate.client.complete(request, stream=False))
+    if checks_name is None and reply.ok and reply.model in {model.id for model in candidate.models}:
+        judge.not_applicable(f"this runtime {any_name}, and says which it used")
     status = reply.sample.status
     judge.measured(signal="errors", value=status, limit=404, samples=1)
     assert status in (400, 404), f"an unknown model is answered with {status}, expected 404"

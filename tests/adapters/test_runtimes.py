@@ -105,5 +105,6 @@ def test_server_that_tells_nothing_leaves_fields_unknown(kind: str) -> None:
     assert "artifact_checksum" in found.unknown()
 
 
-def test_only_llamacpp_answers_to_any_name() -> None:
-    assert [kind for kind, runtime in BY_TYPE.items() if not runtime.checks_model_name] == ["llama.cpp"]
+def test_whether_a_name_is_checked_is_known_of_each_vendor() -> None:
+    known = {kind: runtime.checks_model_name for kind, runtime in BY_TYPE.items()}
+    assert known == {"vLLM": True, "llama.cpp": False, "Ollama": True, "OpenAI": None}

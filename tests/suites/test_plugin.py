@@ -99,6 +99,15 @@ def test_interrupted_run_still_writes_what_it_has(run_suite: SuiteRunner, own_su
     assert "interrupted" in str(run.result.error)
 
 
+def test_of_two_checks_with_one_name_the_worst_stands(run_suite: SuiteRunner, own_suite: Path) -> None:
+    (own_suite / "test_own.py").write_text(
+        "import pytest\nfrom guard.core.check import Check\nfrom guard.core.verdict import Verdict\n"
+        "@pytest.mark.parametrize('verdict', ['PASS', 'FAIL', 'INCONCLUSIVE'])\n"
+        "def test_a(judge, verdict): judge(Check('same', Verdict(verdict), verdict))\n"
+    )
+    assert run_suite(own_suite, DEAD).verdicts == {"same": "FAIL"}
+
+
 def test_inconclusive_alone_is_no_green_run(run_suite: SuiteRunner, own_suite: Path) -> None:
     (own_suite / "test_own.py").write_text(
         "from guard.core.check import Check\nfrom guard.core.verdict import Verdict\n"
@@ -137,6 +146,9 @@ def test_suites_without_a_candidate_are_a_usage_error(run_suite: SuiteRunner) ->
     ("options", "named"),
     [
         (["--baseline=http://x:1"], "--baseline needs --candidate"),
+        (["--tidegate-out=out"], "--tidegate-out needs --candidate"),
+        (["--candidate=http://x:1", "--policy-gateway=http://x:2"], "the policy suite is not there yet"),
+        (["--candidate=http://x:1", "--tidegate-out=/dev/null/x"], "--tidegate-out /dev/null/x"),
         (["--candidate=tide"], "--candidate: 'tide' is not a URL"),
         (["--candidate=http://x:1", "--baseline=ftp://x"], "--baseline: 'ftp://x' is not a URL"),
         (["--candidate=http://x:1", "--api-key-env=NO_SUCH"], "--api-key-env NO_SUCH"),

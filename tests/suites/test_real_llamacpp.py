@@ -63,11 +63,10 @@ def test_fingerprint_is_read_from_the_server(sound: str) -> None:
     assert found.chat_template is not None
 
 
-def test_small_model_passes_most_items_and_equals_itself(run_suite: SuiteRunner, sound: str) -> None:
-    run = run_suite("eval", sound, sound, config={"suites": [{"name": "eval", "items": 0}]})
-    assert run.verdict == "PASS", run.output
+def test_small_model_passes_most_items(run_suite: SuiteRunner, sound: str) -> None:
+    run = run_suite("eval", sound, config={"suites": [{"name": "eval", "items": 0}]})
     families = run.checks["eval-paired"].detail["families"]
-    good = [name for name, arms in families.items() if arms["baseline"]["passed"] >= 7]
+    good = [name for name, arms in families.items() if arms["canary"]["passed"] >= 7]
     assert run.checks["eval-paired"].samples == len(read_items(SHIPPED))
     assert set(STRICT) <= set(good)
 

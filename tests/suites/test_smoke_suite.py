@@ -99,6 +99,13 @@ def test_candidate_dead_beside_a_live_baseline_fails(run_suite: SuiteRunner) -> 
     assert "connection refused" in check.reason
 
 
+def test_unknown_runtime_that_answers_to_any_name_is_not_applicable(run_suite: SuiteRunner) -> None:
+    script = Script(owned_by="someone", checks_model_name=False)
+    with ScriptedRuntime.serve(script, HOST) as runtime:
+        run = run_suite("smoke", runtime.url)
+    assert run.verdicts["unknown-model-is-refused"] == "NOT_APPLICABLE"
+
+
 @pytest.mark.parametrize("baseline", [DEAD, None])
 def test_candidate_dead_without_a_live_baseline_is_an_error(
     run_suite: SuiteRunner, baseline: str | None

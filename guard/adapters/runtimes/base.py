@@ -36,14 +36,15 @@ class Runtime:
     Attributes:
         type: The word in a Guard's `target.runtime.type` and in fingerprints.
         health_path: Answers 200 when the server is up, with or without a usable engine.
-        checks_model_name: An unknown model is refused; where False the server answers to any name.
+        checks_model_name: An unknown model is refused; False: the server answers to any name; None: not
+            known of this server.
         lists_only_served: The model list holds what is served, not everything that could be loaded.
         running_metric, waiting_metric: Gauges on /metrics; None where there is none.
     """
 
     type: ClassVar[str] = "OpenAI"
     health_path: ClassVar[str] = "/v1/models"
-    checks_model_name: ClassVar[bool] = True
+    checks_model_name: ClassVar[bool | None] = None
     lists_only_served: ClassVar[bool] = True
     running_metric: ClassVar[str | None] = None
     waiting_metric: ClassVar[str | None] = None

@@ -12,7 +12,7 @@ from guard.core.fingerprint import Fingerprint
 class LlamaCpp(Runtime):
     type: ClassVar[str] = "llama.cpp"
     health_path: ClassVar[str] = "/health"
-    checks_model_name: ClassVar[bool] = False
+    checks_model_name: ClassVar[bool | None] = False
     running_metric: ClassVar[str | None] = "llamacpp:requests_processing"
     waiting_metric: ClassVar[str | None] = "llamacpp:requests_deferred"
 

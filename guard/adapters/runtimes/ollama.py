@@ -12,6 +12,7 @@ from guard.core.fingerprint import Fingerprint
 
 class Ollama(Runtime):
     type: ClassVar[str] = "Ollama"
+    checks_model_name: ClassVar[bool | None] = True
     health_path: ClassVar[str] = "/api/version"
     lists_only_served: ClassVar[bool] = False
 

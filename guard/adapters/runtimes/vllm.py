@@ -12,6 +12,7 @@ from guard.core.fingerprint import Fingerprint
 
 class VLLM(Runtime):
     type: ClassVar[str] = "vLLM"
+    checks_model_name: ClassVar[bool | None] = True
     health_path: ClassVar[str] = "/health"
     running_metric: ClassVar[str | None] = "vllm:num_requests_running"
     waiting_metric: ClassVar[str | None] = "vllm:num_requests_waiting"

@@ -50,7 +50,7 @@ class ScriptedApp:
     def starlette(self) -> Starlette:
         routes = [
             Route("/health", self._health),
-            Route("/version", self._guarded(self._version)),
+            Route("/version", self._version),
             Route("/v1/models", self._guarded(self._models)),
             Route("/metrics", self._metrics_page),
             Route("/tokenize", self._guarded(self._tokenize), methods=["POST"]),
@@ -127,7 +127,7 @@ class ScriptedApp:
                 f"This model's maximum context length is {limit} tokens. However, your request has "
                 f"{asked} input tokens. Please reduce the length of the input messages."
             )
-            return _error(400, "BadRequestError", message)
+            return _error(400, "BadRequestError", message, param="input_tokens")
         if self.faulty(FaultKind.HTTP500) or self._random.random() < script.error_ratio:
             return _error(500, "InternalServerError", "EngineCore encountered an issue.")
         return None
