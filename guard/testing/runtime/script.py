@@ -59,7 +59,7 @@ class Script:
         error_ratio: Share of completions that are HTTP 500, spread by `seed`.
         max_model_len: Tokens of prompt and answer together; a longer prompt is HTTP 400. A token is a word.
         answer: From the messages to the text; cut at the request's max_tokens.
-        api_key: Where set, everything but /health needs it as bearer token.
+        api_key: Where set, models, completions and token counts need it as bearer token.
         checks_model_name: False answers to any name, as llama.cpp does.
     """
 
