@@ -83,6 +83,13 @@ def test_a_stream_ends_whole_although_the_server_was_told_to_end() -> None:
         assert server.process.wait(30) == 0
 
 
+def test_a_client_that_keeps_its_connections_gets_every_stream_whole(server: Server) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, "stream": True}
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+        for _ in range(10):
+            assert client.post("/v1/chat/completions", json=body).text.endswith("data: [DONE]\n\n")
+
+
 def test_another_chat_template_changes_the_prompt_and_not_the_health() -> None:
     with serving("127.20.3.3", "--chat-template", "{{ messages[-1]['content'][:1] }}") as server:
         assert server.get("/health").status_code == 200
