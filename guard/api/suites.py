@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from guard.api.fields import Count, Duration, Percentage, Quantile, Strict, quantile, ratio, seconds
+from guard.core import objectives
 
 PromotionPolicy = Literal["NoHarmFound", "NonInferior"]
 
@@ -98,6 +99,13 @@ class ErrorObjective(Strict):
 
 
 Objective = Annotated[LatencyObjective | ErrorObjective, Field(discriminator="signal")]
+
+
+def to_core(objective: LatencyObjective | ErrorObjective) -> objectives.Objective:
+    """An objective as the core judges it."""
+    if isinstance(objective, ErrorObjective):
+        return objectives.ErrorObjective(objective.limit_ratio)
+    return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
 
 
 class SuitesConfig(Strict):

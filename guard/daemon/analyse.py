@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from guard.api.fields import seconds
 from guard.api.guard import GuardSpec
-from guard.api.suites import ErrorObjective, LatencyObjective
-from guard.core import objectives
+from guard.api.suites import to_core
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.check import Check, SuiteResult
 from guard.core.rule import Judgement, Rule, RuleSettings
@@ -91,17 +90,10 @@ class Analysis:
 def rule_settings(spec: GuardSpec) -> RuleSettings:
     """What the rule needs of a Guard."""
     return RuleSettings(
-        objectives=tuple(objective_of(objective) for objective in spec.objectives),
+        objectives=tuple(to_core(objective) for objective in spec.objectives),
         policy=spec.promotion.policy,
         planned_seconds=sum(seconds(step.hold) for step in spec.steps),
     )
-
-
-def objective_of(objective: LatencyObjective | ErrorObjective) -> objectives.Objective:
-    """An objective as the core judges it."""
-    if isinstance(objective, ErrorObjective):
-        return objectives.ErrorObjective(objective.limit_ratio)
-    return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
 
 
 def _deciding(verdict: Verdict, judgement: Judgement | None, results: Iterable[SuiteResult]) -> Check | None:

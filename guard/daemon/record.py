@@ -18,8 +18,16 @@ from guard.api.change import ChangeSpec
 from guard.api.fields import seconds
 from guard.api.suites import Suite, SuitesConfig
 from guard.core.blocks import CounterBlock, PodEvent
-from guard.core.check import Check
-from guard.core.evidence import Deciding, Difference, Event, FieldDifference, Report, Rollback, Section
+from guard.core.evidence import (
+    Deciding,
+    Difference,
+    Event,
+    FieldDifference,
+    Report,
+    Rollback,
+    Section,
+    UserImpact,
+)
 from guard.core.samples import Arm
 from guard.core.series import TrafficBin, WeightPoint, points
 from guard.core.verdict import Verdict, combine
@@ -90,6 +98,7 @@ class Recorder:
         _write_table(evidence / "events.parquet", _event_rows(run.analysis.events, offset - start))
         self._folder.write_evidence("rollout.json", self._rollout(run, start))
         self._folder.write_evidence("trace.json", _trace(run))
+        self._folder.write_evidence("report.json", change_report(run, self._name, self._spec, ()).to_json())
         report = change_report(run, self._name, self._spec, self._folder.seal())
         for name, content in self._render(report).items():
             self._folder.write(name, content)
@@ -144,6 +153,7 @@ def change_report(run: "ChangeRun", name: str, spec: ChangeSpec, files: Sequence
         )
         if progress.patched_at
         else None,
+        users=_users(run.analysis.blocks),
         timeline=tuple(Event(e.at, e.kind, e.message) for e in progress.timeline),
         notes=_notes(progress, guard.enforcement),
         files=tuple(files),
@@ -234,8 +244,15 @@ def _traffic(blocks: Sequence[CounterBlock], offset: float) -> list[TrafficBin]:
         at = (block.start + offset) // BIN_SECONDS * BIN_SECONDS
         count = counts.setdefault((at, block.arm), [0, 0])
         count[0] += block.requests
-        count[1] += sum(block.errors.values())
+        count[1] += block.bad
     return [TrafficBin(at, BIN_SECONDS, arm, *count) for (at, arm), count in sorted(counts.items())]
+
+
+def _users(blocks: Sequence[CounterBlock]) -> UserImpact | None:
+    """Users' requests on both arms, by the gateway's counters; whose fault one was, a counter cannot tell."""
+    if not blocks:
+        return None
+    return UserImpact(sum(block.requests for block in blocks), sum(block.bad for block in blocks))
 
 
 def _first_step_at(progress: Progress) -> float:
@@ -246,11 +263,9 @@ def _first_step_at(progress: Progress) -> float:
 
 def _trace(run: "ChangeRun") -> list[dict[str, Any]]:
     """Every live judgement that a step ended with, as it was."""
-    return [{"step": step, "checks": [_check(c) for c in checks]} for step, checks in run.live_checks]
-
-
-def _check(check: Check) -> dict[str, Any]:
-    return check.to_json()
+    return [
+        {"step": step, "checks": [check.to_json() for check in checks]} for step, checks in run.live_checks
+    ]
 
 
 def _block_rows(blocks: Sequence[CounterBlock], offset: float) -> list[dict[str, Any]]:

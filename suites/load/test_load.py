@@ -9,12 +9,12 @@ from pathlib import Path
 
 from guard.adapters.requests_file import write_requests
 from guard.api.fields import seconds
-from guard.api.suites import ErrorObjective, LatencyObjective, LoadSuite, Objective
-from guard.core import objectives
+from guard.api.suites import LatencyObjective, LoadSuite, Objective, to_core
 from guard.core.check import Check
 from guard.core.comparison import compare_errors, compare_latency
 from guard.core.latency import summarise
 from guard.core.load_checks import judge_answers, judge_client
+from guard.core.objectives import judge_objective
 from guard.core.samples import Arm, RequestSample
 from guard.core.verdict import Verdict
 from guard.errors import ConfigurationError
@@ -49,8 +49,8 @@ def test_load(
     judge(_answers(canary, other, wanted, settings.min_requests))
     for objective in wanted:
         judge(
-            objectives.judge_objective(
-                objective_of(objective),
+            judge_objective(
+                to_core(objective),
                 canary=canary,
                 baseline=other,
                 min_requests=settings.min_requests,
@@ -83,13 +83,6 @@ def plan_of(settings: LoadSuite) -> LoadPlan:
         seed=settings.seed,
         timeout_seconds=timeout - OVERHEAD_SECONDS,
     )
-
-
-def objective_of(objective: Objective) -> objectives.Objective:
-    """An objective as the core judges it."""
-    if isinstance(objective, ErrorObjective):
-        return objectives.ErrorObjective(objective.limit_ratio)
-    return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
 
 
 def _measure(plan: LoadPlan, candidate: Target, baseline: Target | None, file: Path) -> LoadResult:
