@@ -21,7 +21,9 @@ _HELP = {
     "--policy-gateway": ("URL", "the gateway that suites/policy judges (not there yet)"),
 }
 # Attribute of the option namespace: `tidegate_api_key_env`, `tidegate_out`.
-_OPTIONS = {option: "tidegate_" + option.strip("-").removeprefix("tidegate-").replace("-", "_") for option in _HELP}
+_OPTIONS = {
+    option: "tidegate_" + option.strip("-").removeprefix("tidegate-").replace("-", "_") for option in _HELP
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

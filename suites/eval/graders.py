@@ -18,7 +18,7 @@ _LONGEST = 10_000  # characters; no item asks for more, and a runaway answer mus
 
 def exact(answer: str, expected: Any) -> bool:
     """The first line that is not blank; blanks collapsed, quotes and stops at both ends off. Case matters."""
-    return _first_line(answer) == expected
+    return _first_line(answer) == str(expected)
 
 
 def text(answer: str, expected: Any) -> bool:

@@ -5,18 +5,22 @@ rows, by `finish`.
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from guard.adapters.chat import ChatRequest, Reply
-from guard.core.samples import Outcome
+from guard.core.check import Check
+from guard.core.samples import Arm, Outcome
+from guard.core.verdict import Verdict
 from guard.errors import ConfigurationError
-from suites.arms import Target
+from suites.arms import ANSWERS, Target
 from suites.eval.dataset import Item, items_of
 from suites.eval.graders import grade
-from suites.judge import Judge
+from suites.judge import Judge, Stop
 from suites.session import OPTIONS, settings_of
 
 # The model said nothing that could be graded. Only a connection that broke is asked again: a timeout has
@@ -40,12 +44,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("index", "item"), list(enumerate(items)), ids=[item.id for item in items])
 
 
-def test_item(index: int, item: Item, candidate: Target, baseline: Target | None, judge: Judge) -> None:
+@dataclass
+class Patience:
+    """Ends the suite when the candidate only times out: each further item would take a minute."""
+
+    timeouts: int = 0
+    baseline_answered: int = 0
+
+    def stop_when_out(self) -> None:
+        if self.timeouts < PATIENCE:
+            return
+        reason = f"{self.timeouts} answers of the candidate in a row took too long"
+        if self.baseline_answered == self.timeouts:
+            reason += "; the baseline answered the same items at the same time"
+            raise Stop(Check(ANSWERS, Verdict.FAIL, reason, "hard_limit", samples=self.timeouts))
+        raise Stop(Check(ANSWERS, Verdict.ERROR, f"{reason}, and no baseline answered them"))
+
+    def note(self, replies: Mapping[Arm, Reply]) -> None:
+        if replies[Arm.CANARY].sample.outcome is not Outcome.TIMEOUT:
+            self.timeouts = self.baseline_answered = 0
+            return
+        self.timeouts += 1
+        self.baseline_answered += Arm.BASELINE in replies and replies[Arm.BASELINE].ok
+
+
+@pytest.fixture(scope="module")
+def patience() -> Patience:
+    return Patience()
+
+
+def test_item(
+    index: int, item: Item, candidate: Target, baseline: Target | None, patience: Patience, judge: Judge
+) -> None:
     """Asked of both arms, each first in every other item."""
+    patience.stop_when_out()
     arms = [candidate] if baseline is None else [baseline, candidate]
     replies = {arm.endpoint.arm: _ask(arm, item) for arm in (arms if index % 2 else arms[::-1])}
     for arm, reply in replies.items():
         judge.record(_row(index, item, str(arm), reply))
+    patience.note(replies)
 
 
 def _ask(arm: Target, item: Item) -> Reply:

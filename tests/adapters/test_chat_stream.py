@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from guard.adapters.chat_stream import ChatStream
+from guard.adapters.chat_stream import ChatStream, error_message
 
 
 def chunk(delta: object, **more: object) -> bytes:
@@ -60,3 +60,9 @@ def test_strange_shapes_are_survived() -> None:
 
 def test_error_event_is_kept_in_its_own_words() -> None:
     assert fed(b'data: {"error": {"message": "no slot"}}\n\n').facts.error == "no slot"
+
+
+def test_servers_words_cannot_steer_a_terminal() -> None:
+    body = {"error": {"message": "\x1b[31mno\nslot" + "!" * 900}}
+    assert error_message(body).startswith("\\x1b[31mno slot!")
+    assert len(error_message(body)) == 200

@@ -101,6 +101,18 @@ def test_errors_of_both_arms_are_not_the_candidates_fault(run_suite: SuiteRunner
     assert compare(run_suite, broken, broken).verdicts["eval-answered"] == "PASS"
 
 
+@pytest.mark.parametrize(("baseline_hangs", "verdict"), [(False, "FAIL"), (True, "ERROR")])
+def test_candidate_that_only_times_out_ends_the_suite_soon(
+    run_suite: SuiteRunner, baseline_hangs: bool, verdict: str
+) -> None:
+    hanging = Script(answer=knowing(), faults=(Fault(FaultKind.HANG),))
+    sound = Script(answer=knowing())
+    suites = [*SIXTEEN["suites"], {"name": "smoke", "timeout": "200ms"}]
+    run = compare(run_suite, hanging, hanging if baseline_hangs else sound, suites=suites)
+    assert run.verdicts["endpoint-answers"] == verdict
+    assert run.checks["eval-answered"].samples == 3
+
+
 def test_only_transport_errors_are_asked_again(run_suite: SuiteRunner) -> None:
     script = Script(answer=knowing(), faults=(Fault(FaultKind.HTTP500),))
     with ScriptedRuntime.serve(script, HOST) as runtime:
