@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guard.adapters.kubernetes.client import CHANGES, GUARDS, SECRETS, KubernetesClient, Object
+from guard.adapters.kubernetes.client import CHANGES, CONFIG_MAPS, GUARDS, SECRETS, KubernetesClient, Object
 from guard.adapters.kubernetes.events import emit
 from guard.adapters.kubernetes.lease import Lease
 from guard.api.change import ChangeSpec
@@ -125,7 +125,7 @@ class Daemon:
         progress = Progress.from_status(change.get("status") or {}, self._now())
         folder = self._artifacts / self._namespace.name / name
         secrets = [api_key] if api_key else []
-        recorder = Recorder(folder, name, spec, self._render, secrets)
+        recorder = Recorder(folder, name, spec, self._render, self._read_config_map, secrets)
         guard = spec.plan.guard
         port = guard.target.runtime.port
         measurements = Measurements(
@@ -242,6 +242,10 @@ class Daemon:
             self._guard_status[name] = key
         except TidegateError as error:
             log.warning("guard %s: its status could not be written: %s", name, error)
+
+    def _read_config_map(self, name: str) -> dict[str, str]:
+        found = self._client.get(CONFIG_MAPS, self._namespace.name, name)
+        return dict(found.get("data") or {})
 
     def _api_key(self, guard: GuardSpec) -> str | None:
         """The runtime's key, read when needed and never stored."""

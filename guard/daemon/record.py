@@ -16,7 +16,7 @@ from guard.adapters.requests_file import write_requests
 from guard.adapters.suite_runner import start_suite
 from guard.api.change import ChangeSpec
 from guard.api.fields import seconds
-from guard.api.suites import Suite, SuitesConfig
+from guard.api.suites import Dataset, EvalSuite, Suite, SuitesConfig
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.evidence import (
     Deciding,
@@ -33,6 +33,7 @@ from guard.core.series import TrafficBin, WeightPoint, points
 from guard.core.verdict import Verdict, combine
 from guard.daemon.progress import Progress
 from guard.daemon.stage import Process
+from guard.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from guard.daemon.change_run import ChangeRun
@@ -49,11 +50,18 @@ class Recorder:
     """Writes one Change's evidence."""
 
     def __init__(
-        self, folder: Path, name: str, spec: ChangeSpec, render: Render, secrets: Sequence[str] = ()
+        self,
+        folder: Path,
+        name: str,
+        spec: ChangeSpec,
+        render: Render,
+        read_config_map: Callable[[str], Mapping[str, str]],
+        secrets: Sequence[str] = (),
     ) -> None:
         self._name = name
         self._spec = spec
         self._render = render
+        self._read_config_map = read_config_map
         self._secrets = tuple(secrets)
         self._folder = OutputFolder(folder.absolute(), self._secrets)
         self._folder.evidence.mkdir(parents=True, exist_ok=True)
@@ -67,7 +75,7 @@ class Recorder:
         out = self._folder.evidence / "suites" / f"{self._runs:02d}-{stage}-{suite.name}"
         out.mkdir(parents=True, exist_ok=True)
         config = SuitesConfig(
-            suites=(suite,),
+            suites=(self._with_dataset(suite, out),),
             objectives=self._spec.plan.guard.objectives,
             policy=self._spec.plan.guard.promotion.policy,
         )
@@ -83,6 +91,23 @@ class Recorder:
             environment={API_KEY_ENV: candidate.api_key} if candidate.api_key else {},
             timeout=seconds(suite.timeout),
         )
+
+    def _with_dataset(self, suite: Suite, out: Path) -> Suite:
+        """The suite with its ConfigMap's items in a file, where it names one; the copy is evidence.
+
+        Raises:
+            ConfigurationError: The ConfigMap does not hold exactly one file.
+        """
+        if not isinstance(suite, EvalSuite) or suite.dataset is None or suite.dataset.config_map is None:
+            return suite
+        name = suite.dataset.config_map
+        files = self._read_config_map(name)
+        if len(files) != 1:
+            there = ", ".join(sorted(files)) or "none"
+            raise ConfigurationError(f"ConfigMap {name}: expected one key with the items, found {there}")
+        file = out / "dataset.jsonl"
+        file.write_text(next(iter(files.values())), encoding="utf-8")
+        return suite.model_copy(update={"dataset": Dataset(file=str(file))})
 
     def finish(self, run: "ChangeRun") -> str:
         """Writes everything, and says where."""

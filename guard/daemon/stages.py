@@ -14,6 +14,7 @@ from guard.core.samples import Arm
 from guard.daemon.clock import Clock
 from guard.daemon.observe import Observation
 from guard.daemon.stage import Process, Stage
+from guard.errors import TidegateError
 
 StartSuite = Callable[[str, Suite, Endpoint, Endpoint | None], Process]
 """(stage, suite, candidate, baseline) -> the suite under way."""
@@ -35,7 +36,7 @@ class Stages:
         self._start = start
         self._clock = clock or Clock()
         self._name = ""
-        self._stage = Stage((), _NoEndpoint)
+        self._stage = Stage((), lambda suite: _Broken(suite, "not started"))
 
     @property
     def done(self) -> bool:
@@ -75,18 +76,26 @@ class Stages:
     ) -> None:
         self.kill()
         self._name, self.done_at = name, None
+        self._stage = Stage(suites, lambda suite: self._started(name, suite, candidate, baseline))
+
+    def _started(
+        self, name: str, suite: Suite, candidate: Endpoint | None, baseline: Endpoint | None
+    ) -> Process:
+        """The suite under way; one that cannot be started is an ERROR, and never stops a tick."""
         if candidate is None:
-            self._stage = Stage(suites, _NoEndpoint)
-        else:
-            self._stage = Stage(suites, lambda suite: self._start(name, suite, candidate, baseline))
+            return _Broken(suite, "there is no ready endpoint to ask")
+        try:
+            return self._start(name, suite, candidate, baseline)
+        except TidegateError as error:
+            return _Broken(suite, str(error))
 
 
-class _NoEndpoint:
-    """A suite that has nothing to ask: an ERROR, never a PASS by silence."""
+class _Broken:
+    """A suite that could not be asked anything: an ERROR, never a PASS by silence."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, error: str) -> None:
         now = time.time()
-        self._result = SuiteResult(suite.name, (), now, now, "", error="there is no ready endpoint to ask")
+        self._result = SuiteResult(suite.name, (), now, now, "", error=error)
 
     def poll(self) -> SuiteResult:
         return self._result

@@ -7,6 +7,7 @@ from guard.core.samples import Arm
 from guard.core.verdict import Verdict
 from guard.daemon.observe import Observation, Side
 from guard.daemon.stages import Stages
+from guard.errors import ConfigurationError
 
 SUITES = (SmokeSuite(name="smoke"), EvalSuite(name="eval"), LoadSuite(name="load"))
 
@@ -83,6 +84,16 @@ def test_a_vanished_canary_is_an_error_and_never_a_pass() -> None:
     stages = Stages(8000, None, Starter())
     stages.compare("step-1", SUITES[:1], seen(canary=None))
     assert finish(stages) == [Verdict.ERROR]
+
+
+def test_a_suite_that_cannot_be_started_is_an_error() -> None:
+    def start(stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Scripted:
+        raise ConfigurationError("ConfigMap chat-evals: expected one key")
+
+    stages = Stages(8000, None, start)
+    stages.compare("before-traffic", SUITES[:1], seen())
+    assert finish(stages) == [Verdict.ERROR]
+    assert stages.current[0].error == "ConfigMap chat-evals: expected one key"
 
 
 def test_after_a_rollback_the_stable_is_the_candidate() -> None:
