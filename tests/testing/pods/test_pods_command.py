@@ -12,14 +12,14 @@ import pytest
 from guard.testing.cluster import FakeCluster
 from tests.testing.pods.workloads import container, deployment, eventually
 
-# A shell that starts its sleeper in a session of its own, and does not hear SIGTERM.
-STUBBORN = container(["sh", "-c", "trap '' TERM; setsid sleep 600 & sleep 600"])
+# One sleeper in a session of its own, which no signal to the process group reaches.
+WITH_A_DETACHED_CHILD = container(["sh", "-c", "setsid sleep 600 & exec sleep 600"])
 
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
     with FakeCluster.serve() as cluster:
-        cluster.apply([deployment("default", "web", STUBBORN)])
+        cluster.apply([deployment("default", "web", WITH_A_DETACHED_CHILD)])
         yield cluster.write_kubeconfig(tmp_path / "kubeconfig")
 
 
