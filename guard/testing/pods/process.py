@@ -84,7 +84,10 @@ class Process:
         return Exit(code, 0, "Error" if code else "Completed")
 
     def end(self, grace_seconds: float) -> None:
-        """SIGTERM to the command alone, as PID 1 of a container gets it; SIGKILL to all after the grace. Returns when `wait`, in its thread, has returned."""
+        """SIGTERM to the command alone, as PID 1 of a container gets it; SIGKILL to all after the grace.
+
+        Returns when `wait`, in its thread, has returned.
+        """
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
         if not self._ended.wait(grace_seconds):
