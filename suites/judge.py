@@ -81,10 +81,12 @@ class Judge:
             case _:
                 self._add(Verdict.ERROR, f"the suite broke: {type(error).__name__}: {_line(error)}")
 
-    def to_text(self) -> str:
-        """For the way from a worker to the controller."""
+    def hand_over(self) -> str:
+        """Everything found so far, as text for the way from a worker to the controller. Each only once."""
         checks = [check.to_json() for check in self.checks]
-        return json.dumps({"checks": checks, "records": self.records, "files": self.files}, allow_nan=False)
+        sent = json.dumps({"checks": checks, "records": self.records, "files": self.files}, allow_nan=False)
+        self.checks, self.records, self.files = [], [], {}
+        return sent
 
     def _add(self, verdict: Verdict | NotJudged, reason: str) -> None:
         self.checks.append(replace(Check(self.name, verdict, reason), **self._measured))
@@ -102,7 +104,7 @@ class Found:
     finished_at: float = 0.0
 
     def take(self, text: str) -> None:
-        """One test's `Judge.to_text`. Of several checks with one name the worst stands."""
+        """What one test's `Judge.hand_over` sent. Of several checks with one name the worst stands."""
         sent = json.loads(text)
         for document in sent["checks"]:
             check = Check.from_json(document)

@@ -97,8 +97,8 @@ class Session:
         if call.when == "call" or error is not None:
             judge = item.stash[JUDGE]
             judge.conclude(error)
-            report.__dict__[_SENT] = judge.to_text()
             _fail_by_check(report, judge)
+            report.__dict__[_SENT] = judge.hand_over()
         return report
 
     @pytest.hookimpl(wrapper=True)

@@ -108,6 +108,16 @@ def test_of_two_checks_with_one_name_the_worst_stands(run_suite: SuiteRunner, ow
     assert run_suite(own_suite, DEAD).verdicts == {"same": "FAIL"}
 
 
+def test_fixture_that_breaks_afterwards_is_an_error_beside_what_was_found(
+    run_suite: SuiteRunner, own_suite: Path
+) -> None:
+    (own_suite / "test_own.py").write_text(
+        "import pytest\n@pytest.fixture\ndef broken():\n    yield\n    raise OSError('disk')\n"
+        "def test_a(broken): assert False, 'bad'\ndef test_b(broken): pass\n"
+    )
+    assert run_suite(own_suite, DEAD).verdicts == {"a": "FAIL", "b": "ERROR"}
+
+
 def test_inconclusive_alone_is_no_green_run(run_suite: SuiteRunner, own_suite: Path) -> None:
     (own_suite / "test_own.py").write_text(
         "from guard.core.check import Check\nfrom guard.core.verdict import Verdict\n"
