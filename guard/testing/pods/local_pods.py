@@ -32,8 +32,9 @@ from guard.testing.pods.addresses import Addresses
 from guard.testing.pods.deployments import reconcile_deployment
 from guard.testing.pods.endpoints import reconcile_service
 from guard.testing.pods.jobs import reconcile_job
+from guard.testing.pods.launching import Machine
 from guard.testing.pods.objects import NODE, Snapshot, is_finished, is_terminating, key, uid
-from guard.testing.pods.pod import LocalPod, Machine
+from guard.testing.pods.pod import LocalPod
 from guard.testing.pods.reaper import Reaper
 from guard.testing.pods.replica_sets import reconcile_replica_set
 

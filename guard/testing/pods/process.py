@@ -4,7 +4,6 @@ Knows no Kubernetes object; an exit is told in the words of a container's status
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
@@ -88,8 +87,7 @@ class Process:
 
         Returns when `wait`, in its thread, has returned.
         """
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+        self._process.terminate()  # of the Popen object: it never signals a pid that was given to another
         if not self._ended.wait(grace_seconds):
             kill_group(self.pid)
             self._ended.wait()

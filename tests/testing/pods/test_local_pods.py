@@ -202,10 +202,10 @@ def test_a_new_template_is_a_new_revision_and_the_old_one_is_kept(
     (first,) = pods_of(client, namespace, "web")
     change_template(client, namespace, "web", container(["sleep", "601"]))
     eventually(lambda: rolled_out(client, namespace, "web"), "the second rollout")
+    eventually(lambda: len(pods_of(client, namespace, "web")) == 1, "the old pod's end")
     (second,) = pods_of(client, namespace, "web")
-    assert (
-        second["metadata"]["labels"]["pod-template-hash"] != first["metadata"]["labels"]["pod-template-hash"]
-    )
+    label = "pod-template-hash"
+    assert second["metadata"]["labels"][label] != first["metadata"]["labels"][label]
     assert _revisions(client, namespace) == {"1": 0, "2": 1}
     change_template(client, namespace, "web", *workload["spec"]["template"]["spec"]["containers"])
     eventually(lambda: _revisions(client, namespace) == {"2": 0, "3": 1}, "the first template as revision 3")
