@@ -69,7 +69,9 @@ def _write_model(gguf: Path, folder: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # read at the import below
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(

@@ -1,4 +1,4 @@
-"""The suites judge real vLLM: good against itself, a canary with a broken chat template found out."""
+"""The suites judge real vLLM: good against itself, canaries with the demo's faults found out."""
 
 from pathlib import Path
 
