@@ -6,7 +6,7 @@ BIN := .venv/bin
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-real demo clean
+.PHONY: help setup lint test test-unit test-component test-real demo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -27,10 +27,13 @@ lint: setup ## Format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: test-unit test-real ## Unit tests, then the tests on real parts
+test: test-unit test-component test-real ## All tests but vLLM's
 
 test-unit: setup ## Seconds, no servers but our own doubles
 	$(BIN)/pytest -q
+
+test-component: setup ## Processes and servers of our own: doubles, suites, load workers
+	$(BIN)/pytest -q -m component
 
 test-real: setup ## Real llama.cpp, Traefik and kubectl
 	$(BIN)/pytest -q -m real
