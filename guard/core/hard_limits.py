@@ -200,9 +200,8 @@ class HardLimits:
 
     def _by_chance(self, source: Source, bad: int, requests: int) -> bool:
         stable = self._stable.get(source, Tally())
-        ratio = (stable.bad + stable.client_errors + 1) / (
-            stable.requests + 10
-        )  # with a few good answers, not yet 0
+        # Not 0 after a few good answers.
+        ratio = (stable.bad + stable.client_errors + 1) / (stable.requests + 10)
         return binomial_upper_tail(bad, requests, min(1.0, ratio)) > CHANCE_P
 
     def _client_ratio(self, source: Source) -> float:
