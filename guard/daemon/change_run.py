@@ -266,7 +266,8 @@ class ChangeRun:
             self.progress.patched_at = self.progress.patched_at or self._clock.unix()
             self.progress.weight_percent = 0
             self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, self._look())
-            self._say("TrafficReturned", "all traffic goes to the stable")
+            if self.progress.step >= 0:
+                self._say("TrafficReturned", "all traffic goes to the stable")
 
     def _decide_rollback(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
         progress = self.progress

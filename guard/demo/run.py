@@ -25,7 +25,7 @@ from guard.errors import ConfigurationError, TidegateError
 MODEL = "smollm2-135m-instruct"
 ADDRESSES = "127.77.0.0/16"
 IMAGES = ("tidegate/runtime:dev", "tidegate/tidegate:0.1.0", "traefik:v3.7")
-USERS_PER_SECOND = 0.8
+USERS_PER_SECOND = 0.5
 LONG_RATIO = 0.4
 START_SECONDS = 90.0
 SETTLE_SECONDS = 2.0  # so that requests of a rollout's end are in the users' log before they are counted
@@ -46,9 +46,9 @@ def rollouts(repository: Path) -> list[Rollout]:
         ),
         Rollout(
             "context-cut",
-            "the context cut to 224 tokens: only users' long prompts fail",
+            "the context cut to 256 tokens: only users' long prompts fail",
             "RolledBack",
-            with_argument("--ctx-size=224"),
+            with_argument("--ctx-size=256"),
         ),
     ]
 
