@@ -65,6 +65,7 @@ class Daemon:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._running: dict[str, _Running] = {}
+        self._ended: set[str] = set()  # uids; a watch may lag behind our own last write
         self._guard_status: dict[str, Any] = {}
 
     def wake(self) -> None:
@@ -101,7 +102,8 @@ class Daemon:
         busy = {running.run.guard_name for running in self._running.values()}
         for change in waiting:
             name = change["metadata"]["name"]
-            if (change.get("status") or {}).get("phase") == Phase.FINISHED:
+            finished = (change.get("status") or {}).get("phase") == Phase.FINISHED
+            if finished or change["metadata"]["uid"] in self._ended:
                 continue
             if name not in self._running:
                 if change["spec"].get("guard") in busy:
@@ -170,6 +172,7 @@ class Daemon:
         if progress.ended is Reason.PROMOTED:
             self._record_last_known_good(running, change)
         self._save(name, progress)
+        self._ended.add(change["metadata"]["uid"])
         self._end(name)
 
     def _record_last_known_good(self, running: _Running, change: Object) -> None:
