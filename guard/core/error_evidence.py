@@ -91,6 +91,7 @@ class ErrorEvidence:
 
     def __init__(self, start: float, planned_seconds: float = 1800.0) -> None:
         self._s = _State(start, max(1, math.ceil(planned_seconds / BIN_SECONDS)))
+        self._value: float | None = None
 
     def add(self, observed: Observed) -> None:
         """Late observations count in the oldest bin that is still open."""
@@ -108,7 +109,13 @@ class ErrorEvidence:
         while s.start + (s.next_bin + 1) * BIN_SECONDS <= now:
             self._close_bin(s.start + (s.next_bin + 1) * BIN_SECONDS)
             s.next_bin += 1
-        if not s.canary_arrivals:
+            self._value = None
+        if self._value is None:  # it changes with a bin only, and is asked for at every tick
+            self._value = self._mixture()
+        return self._value
+
+    def _mixture(self) -> float:
+        if not self._s.canary_arrivals:
             return 1.0
         prior = self._prior()
         bets = [prior @ np.exp(self._log_bets(omega)[: len(prior)]) for omega in OMEGAS]

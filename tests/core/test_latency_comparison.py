@@ -1,0 +1,101 @@
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from guard.core.comparison import compare_latency
+from guard.core.samples import Arm, Outcome, RequestSample, Source
+from guard.core.verdict import NotJudged, Verdict
+
+
+def _wander(rng, at, sd, seconds):
+    x = np.empty(len(at))
+    x[0] = rng.normal(0, sd)
+    for i in range(1, len(at)):
+        keep = math.exp(-(at[i] - at[i - 1]) / seconds)
+        x[i] = keep * x[i - 1] + rng.normal(0, sd * math.sqrt(1 - keep**2))
+    return x
+
+
+def _arm(arm, at, values, paired):
+    return [
+        RequestSample(
+            f"{arm}-{i}",
+            Source.LOAD,
+            arm,
+            pair_id=str(i) if paired else None,
+            scheduled_at=t,
+            sent_at=t,
+            first_token_at=t + x,
+            itl_mean_seconds=x / 10,
+            finished_at=t + 2 * x,
+            outcome=Outcome.OK,
+        )
+        for i, (t, x) in enumerate(zip(at, values, strict=True))
+    ]
+
+
+def _run(rng, *, rate=1.0, seconds=30.0, sd=0.08, slower=1.0, paired=True, signal="ttft", own=0.3):
+    """One replica each: slow noise of the replica, bursts shared by the arms, the requests' own spread."""
+    at = np.sort(rng.uniform(0, seconds, int(rate * seconds)))
+    burst = _wander(rng, at, 0.3, 5.0)
+    noise = [_wander(rng, at, sd, 120.0) + rng.normal(0, own, len(at)) for _ in Arm]
+    canary, baseline = (0.2 * np.exp(burst + n) for n in noise)
+    return compare_latency(
+        _arm(Arm.CANARY, at, canary * slower, paired),
+        _arm(Arm.BASELINE, at, baseline, paired),
+        signal=signal,
+        min_requests=20,
+    )
+
+
+@pytest.mark.parametrize("signal", ["ttft", "itl"])
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_canary_as_good_as_the_baseline_hardly_ever_fails_under_correlated_noise(signal, paired):
+    rng = np.random.default_rng(11)
+    found = Counter(_run(rng, sd=0.1, signal=signal, paired=paired).verdict for _ in range(250))
+    assert found[Verdict.FAIL] <= 2
+    assert found[Verdict.PASS] >= 220
+
+
+@pytest.mark.parametrize("signal", ["ttft", "itl"])
+def test_twice_the_latency_fails_with_its_effect_and_interval(signal):
+    check = _run(np.random.default_rng(3), rate=2, seconds=60, own=0.1, slower=2.0, signal=signal)
+    assert check.verdict is Verdict.FAIL
+    low, high = check.detail["interval_95"]
+    assert low < 2.0 < high
+    assert f"x{check.detail['effect_ratio']:.2f} (95 % {low:.2f}-{high:.2f})" in check.reason
+    assert check.value > check.limit
+
+
+def test_itl_a_third_slower_is_a_hold_because_the_machine_may_be_slower():
+    check = _run(np.random.default_rng(5), rate=4, seconds=120, sd=0.0, own=0.05, slower=1.4, signal="itl")
+    assert check.verdict is Verdict.INCONCLUSIVE
+
+
+def test_requests_that_never_got_a_first_token_count_as_slow():
+    at = [float(i) for i in range(40)]
+    baseline = _arm(Arm.BASELINE, at, [0.2] * 40, True)
+    canary = _arm(Arm.CANARY, at, [0.2] * 40, True)
+    for sample in canary[::2]:
+        sample.first_token_at, sample.outcome = None, Outcome.TIMEOUT
+    check = compare_latency(canary, baseline, signal="ttft", min_requests=20)
+    assert check.verdict is Verdict.FAIL
+
+
+def test_identical_values_pass_with_effect_one():
+    at = [float(i) for i in range(40)]
+    arms = [_arm(arm, at, [0.2] * 40, True) for arm in (Arm.CANARY, Arm.BASELINE)]
+    check = compare_latency(*arms, signal="ttft", min_requests=20)
+    assert check.verdict is Verdict.PASS
+    assert check.detail["effect_ratio"] == pytest.approx(1.0)
+
+
+def test_none_few_and_uncompared_requests_never_pass():
+    at = [float(i) for i in range(8)]
+    canary, baseline = (_arm(arm, at, [0.2] * 8, True) for arm in (Arm.CANARY, Arm.BASELINE))
+    assert compare_latency([], baseline, signal="ttft", min_requests=5).verdict is Verdict.NO_DATA
+    assert compare_latency(canary, [], signal="ttft", min_requests=5).verdict is Verdict.NO_DATA
+    assert compare_latency(canary, baseline, signal="ttft", min_requests=20).verdict is Verdict.INCONCLUSIVE
+    assert compare_latency(canary, None, signal="ttft", min_requests=5).verdict is NotJudged.NOT_COMPARED
