@@ -4,7 +4,7 @@ import click
 
 
 @click.command("demo")
-@click.option("--engine", type=click.Choice(["llamacpp"]), default="llamacpp", show_default=True)
+@click.option("--engine", type=click.Choice(["llamacpp", "vllm"]), default="llamacpp", show_default=True)
 @click.option("--api", type=click.Choice(["fake"]), default="fake", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.option("--only", metavar="NAME", multiple=True, help="Just these rollouts; may be repeated.")
@@ -21,4 +21,4 @@ def command(engine: str, api: str, keep: bool, only: tuple[str, ...], folder: st
 
     from guard.demo.run import run_demo
 
-    sys.exit(run_demo(Path(folder).absolute(), keep=keep, only=only))
+    sys.exit(run_demo(Path(folder).absolute(), engine, keep=keep, only=only))

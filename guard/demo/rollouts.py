@@ -11,11 +11,11 @@ from typing import Any
 
 from guard.adapters.kubernetes.client import CHANGES, Object
 from guard.core.change import Phase
+from guard.demo.engine import Engine
 from guard.demo.machine import DemoError, Machine
 
 NAMESPACE = "inference"
 GUARD = "chat"
-ROLLOUT_SECONDS = 420.0
 POLL_SECONDS = 0.3
 
 Arguments = Callable[[list[str]], list[str]]
@@ -67,7 +67,7 @@ def canary(manifest: Path, change: Arguments) -> list[Object]:
 
 
 def run_rollout(
-    machine: Machine, rollout: Rollout, manifest: Path, say: Callable[[str, str], None]
+    machine: Machine, engine: Engine, rollout: Rollout, say: Callable[[str, str], None]
 ) -> Outcome:
     """Applies, opens, and follows the Change to its end; `say(kind, message)` for each line of its timeline.
 
@@ -79,20 +79,27 @@ def run_rollout(
     began = time.time()
     file = machine.folder / f"canary-{rollout.name}.yaml"
     file.write_text(
-        yaml.safe_dump_all(canary(manifest, rollout.arguments), sort_keys=False), encoding="utf-8"
+        yaml.safe_dump_all(canary(engine.manifests / "chat-canary.yaml", rollout.arguments), sort_keys=False),
+        encoding="utf-8",
     )
     machine.kubectl("apply", "-f", str(file))
     ticket = f"DEMO-{rollout.name}"
     opened = machine.tidegate("change", "open", "-n", NAMESPACE, "--guard", GUARD, "--ticket", ticket).strip()
     say("Opened", f"{opened} (canary in {file.name})")
-    return _follow(machine, rollout, opened.removeprefix("change/"), began, say)
+    name = opened.removeprefix("change/")
+    return _follow(machine, rollout, name, began, engine.rollout_seconds, say)
 
 
 def _follow(
-    machine: Machine, rollout: Rollout, name: str, began: float, say: Callable[[str, str], None]
+    machine: Machine,
+    rollout: Rollout,
+    name: str,
+    began: float,
+    most_seconds: float,
+    say: Callable[[str, str], None],
 ) -> Outcome:
     shown, highest = 0, 0
-    deadline = time.monotonic() + ROLLOUT_SECONDS
+    deadline = time.monotonic() + most_seconds
     while True:
         machine.check()
         change = machine.client.get(CHANGES, NAMESPACE, name)
@@ -105,9 +112,7 @@ def _follow(
         if status.get("phase") == Phase.FINISHED:
             return Outcome(rollout, change, began, time.time(), highest)
         if time.monotonic() > deadline:
-            raise DemoError(
-                f"change {name} did not end within {ROLLOUT_SECONDS:.0f} s: {status.get('message')}"
-            )
+            raise DemoError(f"change {name} did not end within {most_seconds:.0f} s: {status.get('message')}")
         time.sleep(POLL_SECONDS)
 
 

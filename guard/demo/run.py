@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from guard.adapters.kubernetes.client import ENDPOINT_SLICES, SERVICES
 from guard.adapters.kubernetes.services import endpoint_urls
 from guard.demo import users
+from guard.demo.engine import ENGINES, MANIFESTS, REPOSITORY, Engine
 from guard.demo.machine import DemoError, Machine, need_parts
 from guard.demo.rollouts import NAMESPACE, Outcome, Rollout, run_rollout, with_argument
 from guard.demo.show import Show
@@ -24,40 +25,39 @@ from guard.errors import ConfigurationError, TidegateError
 
 MODEL = "smollm2-135m-instruct"
 ADDRESSES = "127.77.0.0/16"
-IMAGES = ("tidegate/runtime:dev", "tidegate/tidegate:0.1.0", "traefik:v3.7")
+ROUTE = MANIFESTS / "runtime/route.yaml"
 USERS_PER_SECOND = 0.5
 LONG_RATIO = 0.4
 START_SECONDS = 90.0
 SETTLE_SECONDS = 2.0  # so that requests of a rollout's end are in the users' log before they are counted
 
 
-def rollouts(repository: Path) -> list[Rollout]:
+def rollouts(engine: Engine) -> list[Rollout]:
     """The three, in order. The model is the same in all of them."""
-    template = repository / "stack/manifests/faults/broken-template.jinja"
-    broken = template.read_text(encoding="utf-8").strip()
     return [
-        Rollout("healthy", "a harmless argument differs", "Promoted", with_argument("--batch-size=256")),
+        Rollout("healthy", "a harmless argument differs", "Promoted", with_argument(engine.harmless)),
         Rollout(
             "broken-template",
             "a broken chat template: health stays green, answers degrade",
             "RolledBack",
-            with_argument(f"--chat-template={broken}"),
+            with_argument(engine.broken_template),
             touches_traffic=False,
         ),
         Rollout(
             "context-cut",
             "the context cut to 256 tokens: only users' long prompts fail",
             "RolledBack",
-            with_argument("--ctx-size=256"),
+            with_argument(engine.cut_context),
         ),
     ]
 
 
-def run_demo(folder: Path, keep: bool, only: Sequence[str]) -> int:
+def run_demo(folder: Path, engine_name: str, keep: bool, only: Sequence[str]) -> int:
     """Runs it; returns the exit code. Raises TidegateError when it could not be run."""
     need_parts()
-    repository = Path(__file__).resolve().parents[2]
-    chosen = rollouts(repository)
+    engine = ENGINES[engine_name]
+    engine.check()
+    chosen = rollouts(engine)
     if only:
         names = [rollout.name for rollout in chosen]
         unknown = set(only) - set(names)
@@ -66,11 +66,11 @@ def run_demo(folder: Path, keep: bool, only: Sequence[str]) -> int:
                 f"--only {', '.join(sorted(unknown))}: the rollouts are {', '.join(names)}"
             )
         chosen = [rollout for rollout in chosen if rollout.name in only]
-    show = Show(Console(file=sys.stdout))
+    show = Show(Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120))
     signal.signal(signal.SIGTERM, _interrupt)
-    with Machine(folder, repository) as machine:
+    with Machine(folder, REPOSITORY) as machine:
         try:
-            return _run(machine, chosen, show, keep)
+            return _run(machine, engine, chosen, show, keep)
         except KeyboardInterrupt:
             show.line("Interrupted", "ending everything that was started")
             return 130
@@ -80,19 +80,18 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(machine: Machine, chosen: Sequence[Rollout], show: Show, keep: bool) -> int:
-    show.heading("Setting up: Kubernetes API, Traefik, llama.cpp, the guard")
-    url = set_up(machine, show)
+def _run(machine: Machine, engine: Engine, chosen: Sequence[Rollout], show: Show, keep: bool) -> int:
+    show.heading("Setting up: Kubernetes API, Traefik, a model server, the guard")
+    url = set_up(machine, show, engine)
     out = machine.folder / "users.jsonl"
     machine.start("users", users.command(url, MODEL, out, USERS_PER_SECOND, LONG_RATIO))
     show.line(
         "Users", f"{USERS_PER_SECOND:g} streaming chat a second through {url}, 4 in 10 with a long prompt"
     )
-    manifest = machine.repository / "stack/manifests/runtime/chat-canary.yaml"
     outcomes: list[tuple[Outcome, Tally]] = []
     for number, rollout in enumerate(chosen, 1):
         show.heading(f"Rollout {number} of {len(chosen)}: {rollout.name} ({rollout.title})")
-        outcome = run_rollout(machine, rollout, manifest, show.line)
+        outcome = run_rollout(machine, engine, rollout, show.line)
         time.sleep(SETTLE_SECONDS)
         outcomes.append((outcome, _tally(machine, out, outcome)))
     show.table(outcomes)
@@ -103,35 +102,34 @@ def _run(machine: Machine, chosen: Sequence[Rollout], show: Show, keep: bool) ->
     return 0 if good else 1
 
 
-def set_up(machine: Machine, show: Show) -> str:
+def set_up(machine: Machine, show: Show, engine: Engine = ENGINES["llamacpp"]) -> str:
     """Starts everything; returns the gateway's URL once the stable answers through it."""
-    prefix = Path(sys.prefix)
-    machine.start_cluster(dict.fromkeys(IMAGES, prefix), ADDRESSES)
+    here = Path(sys.prefix)
+    machine.start_cluster(
+        {"tidegate/tidegate": here, "traefik": here, engine.image: engine.prefix}, ADDRESSES
+    )
     show.line("Cluster", f"Kubernetes API at {machine.client.url}")
-    manifests = machine.repository / "stack/manifests"
-    machine.kubectl("apply", "-f", str(machine.repository / "deploy/crds.yaml"))
-    machine.kubectl("apply", "-f", str(manifests / "namespaces.yaml"))
-    for part in ("gateway", "runtime"):
-        machine.kubectl("apply", "-f", str(manifests / part))
-    machine.kubectl("apply", "-f", "-", stdin=json.dumps(_settings(machine)))
+    for part in ("deploy/crds.yaml", "stack/manifests/namespaces.yaml", "stack/manifests/gateway"):
+        machine.kubectl("apply", "-f", str(REPOSITORY / part))
+    settings = {"tidegate-guard": {"artifacts": str(machine.folder / "artifacts")}, **engine.config_maps}
+    for name, data in settings.items():
+        machine.kubectl("apply", "-f", "-", stdin=json.dumps(_config_map(name, data)))
+    files = (engine.manifests / "chat-stable.yaml", engine.manifests / "chat-canary.yaml", ROUTE)
+    for file in files:
+        machine.kubectl("apply", "-f", str(file))
     machine.wait_for("Traefik", lambda: machine.rolled_out("gateway", "traefik"), START_SECONDS)
     show.line("Gateway", "Traefik is ready")
-    machine.wait_for("the stable", lambda: machine.rolled_out(NAMESPACE, "chat-stable"), START_SECONDS)
-    show.line("Stable", "llama.cpp with SmolLM2-135M has generated its first token")
-    machine.kubectl("apply", "-f", str(manifests / "guard"), "-f", str(manifests / "demo"))
+    machine.wait_for("the stable", lambda: machine.rolled_out(NAMESPACE, "chat-stable"), engine.start_seconds)
+    show.line("Stable", f"{engine.says} has generated its first token")
+    machine.kubectl("apply", "-f", str(MANIFESTS / "guard"), "-f", str(engine.guard))
     machine.wait_for("the guard", lambda: machine.rolled_out(NAMESPACE, "tidegate-guard"), START_SECONDS)
     show.line("Guard", "the daemon watches namespace inference")
     return _gateway_url(machine)
 
 
-def _settings(machine: Machine) -> dict[str, Any]:
-    """Where the guard keeps its evidence, as its manifest reads it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "tidegate-guard", "namespace": NAMESPACE},
-        "data": {"artifacts": str(machine.folder / "artifacts")},
-    }
+def _config_map(name: str, data: Mapping[str, str]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
 
 
 def _gateway_url(machine: Machine) -> str:

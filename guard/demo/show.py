@@ -44,17 +44,20 @@ class Show:
     def table(self, outcomes: Sequence[tuple[Outcome, Tally]]) -> None:
         """The table of the end."""
         table = Table(title="Rollouts", title_justify="left", title_style="bold")
-        table.add_column("rollout")
-        table.add_column("verdict")
-        table.add_column("action")
-        table.add_column("deciding signal")
-        table.add_column("last new canary request\nafter deciding sample", justify="right")
-        table.add_column("users' requests\nfailed by fault", justify="right")
-        table.add_column("failed by\nour action", justify="right")
+        for name in ("rollout", "verdict", "action", "deciding signal"):
+            table.add_column(name, no_wrap=True)
+        for name in ("last new canary request", "failed by the fault", "failed by us"):
+            table.add_column(name, justify="right")
         for outcome, tally in outcomes:
             table.add_row(*_cells(outcome, tally))
         self._console.print()
         self._console.print(table)
+        self._console.print(
+            "Last new canary request: after the deciding sample. Failed: of the users' requests that began\n"
+            "during the rollout, refused by the canary itself, and lost by a rollback or promotion.",
+            style="dim",
+            highlight=False,
+        )
 
     def reports(self, outcomes: Sequence[tuple[Outcome, Tally]]) -> None:
         self._console.print("Reports:")
