@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from suite_runs import SuiteRunner
+
+from tests.suites.suite_runs import SuiteRunner
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from suite_runs import DEAD, HOST, SUITES, SuiteRunner
 
 from guard.testing.runtime import Script, ScriptedRuntime
+from tests.suites.suite_runs import DEAD, HOST, SUITES, SuiteRunner
 
 WITH_HTML = ("-p", "pytest_metadata.plugin", "-p", "pytest_html.plugin")
 

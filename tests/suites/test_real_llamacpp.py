@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from suite_runs import SuiteRunner
 
 from guard.adapters.chat import ChatClient
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.runtimes import detect, served_models
 from suites.eval.dataset import SHIPPED, read_items
+from tests.suites.suite_runs import SuiteRunner
 
 pytestmark = pytest.mark.real
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from suite_runs import DEAD, HOST, SuiteRunner
 
 from guard.core.check import Check
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
+from tests.suites.suite_runs import DEAD, HOST, SuiteRunner
 
 FAST = {"suites": [{"name": "smoke", "timeout": "400ms"}]}
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from vllm_stack import Stack, need_parts, serve
+
+from tests.vllm.vllm_stack import Stack, need_parts, serve
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from vllm_stack import MODEL
 
 from guard.testing.runtime import Script, ScriptedRuntime
+from tests.vllm.vllm_stack import MODEL
 
 pytestmark = pytest.mark.vllm
 

@@ -5,7 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import pytest
-from vllm_stack import MODEL, Stack
+
+from tests.vllm.vllm_stack import MODEL, Stack
 
 pytestmark = pytest.mark.vllm
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from vllm_stack import MODEL, eventually
 
 from guard.adapters.chat import ChatClient
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.runtimes import VLLM, detect, served_models
 from guard.adapters.signals.pods import requests_in_flight
 from guard.core.fingerprint import Fingerprint
+from tests.vllm.vllm_stack import MODEL, eventually
 
 pytestmark = pytest.mark.vllm
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from vllm_stack import MANIFESTS, Stack
 
 from guard.adapters.suite_runner import start_suite
 from guard.core.check import SuiteResult
 from guard.core.verdict import Verdict
+from tests.vllm.vllm_stack import MANIFESTS, Stack
 
 pytestmark = pytest.mark.vllm
 

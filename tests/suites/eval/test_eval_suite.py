@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from suite_runs import HOST, Run, SuiteRunner
 
 from guard.api.suites import EvalSuite
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
 from guard.testing.runtime.script import Messages
 from suites.eval.dataset import SHIPPED, Item, draw, read_items
 from suites.eval.finish import EVALS_SCHEMA
+from tests.suites.suite_runs import HOST, Run, SuiteRunner
 
 SIXTEEN = {"suites": [{"name": "eval", "items": 16, "seed": 7}]}
 ITEMS = draw(read_items(SHIPPED), EvalSuite(name="eval", items=16, seed=7))
