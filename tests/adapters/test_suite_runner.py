@@ -11,6 +11,8 @@ from guard.core.verdict import Verdict
 from guard.errors import ConfigurationError
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
 
+pytestmark = pytest.mark.component
+
 HOST = "127.30.4.1"
 
 

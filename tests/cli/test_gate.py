@@ -131,6 +131,7 @@ def test_credentials_in_a_url_are_refused_and_written_nowhere(gate, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
 
 
+@pytest.mark.component
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_is_exit_3_with_its_reports(number, tmp_path):
     with socket.create_server(("127.50.2.4", 0)) as silent:

@@ -56,6 +56,7 @@ def load(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
+@pytest.mark.component
 def test_both_arms_are_measured_into_one_file_and_one_summary(
     load: Load, runtime: ScriptedRuntime, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_both_arms_are_measured_into_one_file_and_one_summary(
     assert "client: dispatch lag p99" in done.stdout
 
 
+@pytest.mark.component
 def test_json_stands_alone_on_stdout_with_goodput_by_the_files_objectives(
     load: Load, runtime: ScriptedRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_json_stands_alone_on_stdout_with_goodput_by_the_files_objectives(
     assert len(read_requests(out)) == 6
 
 
+@pytest.mark.component
 def test_a_load_without_one_good_answer_is_exit_3_and_still_written(
     load: Load, runtime: ScriptedRuntime, tmp_path: Path
 ) -> None:
@@ -118,6 +121,7 @@ def test_a_missing_key_is_refused_before_the_load(
     assert (done.returncode, "answers 401" in done.stderr) == (3, True)
 
 
+@pytest.mark.component
 def test_a_pipeline_that_cancels_gets_what_was_measured(runtime: ScriptedRuntime, tmp_path: Path) -> None:
     out = tmp_path / "load.parquet"
     options = (

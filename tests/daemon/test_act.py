@@ -90,13 +90,17 @@ def test_a_route_at_rest_is_claimed_by_the_next_change(
     assert route(client).change == "ops-1"
 
 
-def test_a_rollback_moves_the_weight_and_may_be_repeated(client: KubernetesClient, actor: Actor) -> None:
+def test_a_rollback_moves_the_weight_by_one_patch_however_often_it_is_repeated(
+    cluster: FakeCluster, client: KubernetesClient, actor: Actor
+) -> None:
     actor.claim()
     actor.set_weight(50, RoutePhase.PROGRESSING)
+    cluster.clear_requests()
     assert actor.roll_back()
     assert actor.roll_back()
     state = route(client)
     assert (state.phase, state.weight_percent) == (RoutePhase.ROLLING_BACK, 0)
+    assert len(writes(cluster)) == 1
 
 
 def test_a_rollback_from_promoting_restores_the_stable_before_it_gets_traffic(

@@ -109,6 +109,32 @@ def test_a_guard_killed_between_intent_and_patch_still_rolls_back() -> None:
     assert harness.target.writes.count("roll back") == 1
 
 
+def test_a_successor_keeps_the_last_new_request_that_its_predecessor_saw() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.tick(**BAD, leaks=True)
+    last = harness.turned.now
+    harness.measurements.last_canary_request_at = None
+    harness.restart()
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.run.progress.last_new_request_at == last
+
+
+def test_a_weight_that_others_move_again_is_returned_without_new_suites() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.tick(stable=(2, 0))
+    harness.tick(stable=(2, 0))
+    harness.target.weight = 10
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.target.weight == 0
+    assert harness.target.writes.count("roll back") == 2
+    after = [result.suite for stage, result in harness.run.results if stage == "after-rollback"]
+    assert after == ["smoke"]
+
+
 def test_a_guard_killed_before_traffic_tests_again() -> None:
     harness = Harness()
     harness.suites["eval"] = Verdict.ERROR

@@ -14,6 +14,8 @@ from guard.load.plan import LoadPlan
 from guard.load.run import LoadInterrupted, Progress, run_load
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
 
+pytestmark = pytest.mark.component
+
 HOST = "127.40.1.1"
 ENDLESS = LoadPlan("constant", 500, rate=20)
 

@@ -23,6 +23,8 @@ from suites.load.test_load import plan_of
 from suites.load.test_load import test_load as load_test
 from suites.options import RunOptions
 
+pytestmark = pytest.mark.component
+
 SUITE = Path(__file__).parents[2] / "suites" / "load"
 SHORT: dict[str, Any] = dict(name="load", arrivals="constant", rate="12", duration="1s", min_requests=10)
 CONFIG = """

@@ -8,6 +8,8 @@ from guard.core.check import Check
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
 from tests.suites.suite_runs import DEAD, HOST, SuiteRunner
 
+pytestmark = pytest.mark.component
+
 FAST = {"suites": [{"name": "smoke", "timeout": "400ms"}]}
 
 ALL = {

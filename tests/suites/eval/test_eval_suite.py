@@ -14,6 +14,8 @@ from suites.eval.dataset import SHIPPED, Item, draw, read_items
 from suites.eval.finish import EVALS_SCHEMA
 from tests.suites.suite_runs import HOST, Run, SuiteRunner
 
+pytestmark = pytest.mark.component
+
 SIXTEEN = {"suites": [{"name": "eval", "items": 16, "seed": 7}]}
 ITEMS = draw(read_items(SHIPPED), EvalSuite(name="eval", items=16, seed=7))
 

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import yaml
 
+pytestmark = pytest.mark.component
+
 HOST = "127.10.0.4"
 
 

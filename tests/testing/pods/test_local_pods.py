@@ -32,6 +32,8 @@ from tests.testing.pods.workloads import (
     rolled_out,
 )
 
+pytestmark = pytest.mark.component
+
 ONE_MORE_NONE_LESS = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 

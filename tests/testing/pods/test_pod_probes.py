@@ -112,6 +112,7 @@ def test_network_probes(server: Place, spec: dict[str, Any], fails_with: str | N
     assert failure is None if fails_with is None else fails_with in (failure or "")
 
 
+@pytest.mark.component
 @pytest.mark.parametrize(
     ("program", "fails_with"),
     [

@@ -15,6 +15,8 @@ import pytest
 from guard.testing.pods.process import Exit, Process
 from guard.testing.pods.reaper import TOKEN, Reaper, processes_of
 
+pytestmark = pytest.mark.component
+
 # Starts a child in a session of its own, which a signal to the group does not reach; names both.
 LEAVES_A_CHILD = """
 import os, subprocess, sys, time

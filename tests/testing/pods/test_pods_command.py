@@ -12,6 +12,8 @@ import pytest
 from guard.testing.cluster import FakeCluster
 from tests.testing.pods.workloads import container, deployment, eventually
 
+pytestmark = pytest.mark.component
+
 # One sleeper in a session of its own, which no signal to the process group reaches.
 WITH_A_DETACHED_CHILD = container(["sh", "-c", "setsid sleep 600 & exec sleep 600"])
 

@@ -104,6 +104,7 @@ def test_fault_that_cannot_be_read_is_refused(text: str) -> None:
         Fault.parse(text)
 
 
+@pytest.mark.component
 def test_command_says_ready_serves_and_ends_on_sigterm() -> None:
     code = "import sys; from guard.testing.runtime.command import command; sys.exit(command(sys.argv[1:]))"
     arguments = ["--host", HOST, "--port", "0", "--model", "tide", "--fault", "http500@60"]
