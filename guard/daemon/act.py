@@ -62,8 +62,12 @@ class Actor:
         From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
         """
         route = self._route()
+        if route.weight_percent == 0 and (
+            route.change != self._change or route.phase is RoutePhase.ROLLING_BACK
+        ):
+            return True
         if route.change != self._change:
-            return route.weight_percent == 0
+            return False
         if route.phase is RoutePhase.PROMOTING and not self._stable_restored():
             return False
         self.set_weight(0, RoutePhase.ROLLING_BACK)

@@ -72,6 +72,7 @@ class ChangeRun:
         self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite, clock)
         self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
         self._template_reported = False
+        self._verifying = False
         measurements.start()
 
     @property
@@ -265,9 +266,15 @@ class ChangeRun:
         if self._actor.roll_back():
             self.progress.patched_at = self.progress.patched_at or self._clock.unix()
             self.progress.weight_percent = 0
-            self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, self._look())
+            self._verify_stable(self._look())
             if self.progress.step >= 0:
                 self._say("TrafficReturned", "all traffic goes to the stable")
+
+    def _verify_stable(self, seen: Observation) -> None:
+        """Once: a watch that lags behind our patch, or another's write, does not begin the suites anew."""
+        if not self._verifying:
+            self._verifying = True
+            self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, seen)
 
     def _decide_rollback(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
         progress = self.progress
@@ -383,7 +390,7 @@ class ChangeRun:
             self._begin_step(seen, now, mono)
         elif progress.phase is Phase.ROLLING_BACK and progress.weight_percent == 0:
             progress.patched_at = progress.patched_at or now
-            self._stages.verify_stable(AFTER_ROLLBACK, self._guard.suites.after_rollback, seen)
+            self._verify_stable(seen)
 
 
 def policy_of(spec: ChangeSpec) -> Policy:
