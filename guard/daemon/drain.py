@@ -34,7 +34,8 @@ class Drain:
             return True
         if progress.patched_at is None or progress.weight_percent > 0:
             return False
-        progress.last_new_request_at = self._last_new_request(clock_offset)
+        known = (progress.last_new_request_at, self._last_new_request(clock_offset))
+        progress.last_new_request_at = max((at for at in known if at is not None), default=None)
         since = max(progress.patched_at, progress.last_new_request_at or 0.0)
         if now - since < QUIET_SECONDS:
             return False

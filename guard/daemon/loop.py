@@ -40,6 +40,7 @@ class _Running:
 
     run: ChangeRun
     recorder: Recorder
+    known: int  # lines of the timeline that a predecessor wrote, and has logged
     saved: dict[str, Any] = field(default_factory=dict)
     announced: int = 0
 
@@ -136,6 +137,7 @@ class Daemon:
             guard,
             lambda: self._namespace.look(guard).endpoints(port, api_key),
             self.wake,
+            log_since=_fault_at(progress),
         )
 
         run = ChangeRun(
@@ -149,7 +151,7 @@ class Daemon:
             save=lambda progress: self._save(name, progress),
             api_key=api_key,
         )
-        self._running[name] = _Running(run, recorder)
+        self._running[name] = _Running(run, recorder, known=len(progress.timeline))
         log.info("change %s: begins in phase %s", name, progress.phase)
 
     def _advance(self, name: str, change: Object) -> None:
@@ -200,9 +202,18 @@ class Daemon:
     def _announce(self, running: _Running, change: Object) -> None:
         """New lines of the timeline, as log lines and Events."""
         timeline = running.run.progress.timeline
-        for entry in timeline[running.announced :]:
-            log.info("change %s: %s: %s", running.run.name, entry.kind, entry.message)
-            emit(self._client, change, entry.kind, entry.message, warning=entry.kind in _WARNINGS)
+        for number, entry in enumerate(timeline[running.announced :], running.announced):
+            if number >= running.known:
+                log.info("change %s: %s: %s", running.run.name, entry.kind, entry.message)
+            # A predecessor's, too: it may have died between writing the status and this.
+            emit(
+                self._client,
+                change,
+                entry.kind,
+                entry.message,
+                rfc3339(entry.at) or "",
+                warning=entry.kind in _WARNINGS,
+            )
         running.announced = len(timeline)
 
     def _refuse(self, change: Object, message: str) -> None:
@@ -271,3 +282,9 @@ class Daemon:
     def _drop_all(self) -> None:
         for name in list(self._running):
             self._end(name)
+
+
+def _fault_at(progress: Progress) -> float | None:
+    """Since when a predecessor saw the fault that it rolls back for; None where nothing is rolled back."""
+    decision = progress.decision
+    return (decision.fault_at or decision.at) if decision else None

@@ -43,13 +43,16 @@ class Measurements:
         spec: GuardSpec,
         targets: Callable[[], Mapping[Arm, list[Endpoint]]],
         wake: Callable[[], None],
+        log_since: float | None = None,
     ) -> None:
+        """`log_since` (Unix seconds): from when on the gateway's access log is read; None for now."""
         self.gateway_error: TidegateError | None = None
         self.last_canary_request_at: float | None = None
         self._client = client
         self._namespace = namespace
         self._spec = spec
         self._wake = wake
+        self._log_since = log_since
         self._lock = threading.Lock()
         self._batch = Batch()
         self._stop = threading.Event()
@@ -135,7 +138,7 @@ class Measurements:
 
     def _follow(self, namespace: str, pod: str) -> None:
         if pod not in self._logs:
-            self._logs[pod] = AccessLog(self._client, namespace, pod, self._take_logged)
+            self._logs[pod] = AccessLog(self._client, namespace, pod, self._take_logged, self._log_since)
             self._logs[pod].start()
 
     def _blocks(self, counts: list[Count], start: float, end: float) -> list[CounterBlock]:

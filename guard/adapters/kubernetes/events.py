@@ -1,26 +1,33 @@
 """Events about our own objects, for `kubectl describe` and `kubectl get events`.
 
-An Event that cannot be written never stops anything: the timeline in the Change's status has it, too.
+An Event that cannot be written never stops anything: the timeline in the Change's status has it, too. Its
+name follows from what it says, so that a successor who says it again says it once.
 """
 
-import uuid
-from datetime import UTC, datetime
+import hashlib
 
 from guard.adapters.kubernetes.client import EVENTS, KubernetesClient, Object
-from guard.errors import TidegateError
+from guard.errors import ConflictError, TidegateError
 
 
-def emit(client: KubernetesClient, regarding: Object, reason: str, note: str, warning: bool = False) -> bool:
-    """Writes one Event about an object; False when the server did not take it."""
+def emit(
+    client: KubernetesClient, regarding: Object, reason: str, note: str, at: str, warning: bool = False
+) -> bool:
+    """Writes one Event about an object, if it is not there yet; False when the server did not take it.
+
+    Args:
+        at: When it happened, as a MicroTime.
+    """
     metadata = regarding["metadata"]
+    identity = hashlib.sha256("\0".join((metadata["uid"], at, reason, note)).encode()).hexdigest()
     body = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{metadata['name']}.{uuid.uuid4().hex[:12]}",
+            "name": f"{metadata['name']}.{identity[:12]}",
             "namespace": metadata["namespace"],
         },
-        "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "eventTime": at,
         "reportingController": "tidegate.dev/guard",
         "reportingInstance": "guard",
         "action": reason,
@@ -37,6 +44,8 @@ def emit(client: KubernetesClient, regarding: Object, reason: str, note: str, wa
     }
     try:
         client.create(EVENTS, metadata["namespace"], body)
+    except ConflictError:
+        return True
     except TidegateError:
         return False
     return True

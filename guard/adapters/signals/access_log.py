@@ -2,12 +2,14 @@
 
 Owns following the log of every gateway pod and saying when a backend's last new request began: the exact
 form of "no new user request reaches the canary". A line appears when its request ends, with its beginning
-in it. Optional: a gateway that logs nothing leaves `last_started_at` at None, and callers fall back to
-counters. Refuses to judge.
+in it, and may be read more than once. Optional: a gateway that logs nothing leaves `last_started_at` at None,
+and callers fall back to counters. Refuses to judge.
 """
 
 import json
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +47,10 @@ def parse_line(line: bytes) -> LoggedRequest | None:
 
 
 class AccessLog:
-    """Follows one gateway pod; hands each request to `on_request` from its own thread."""
+    """Follows one gateway pod; hands each request to `on_request` from its own thread.
+
+    Begins with what was logged `since` (Unix seconds), else about now.
+    """
 
     def __init__(
         self,
@@ -53,9 +58,12 @@ class AccessLog:
         namespace: str,
         pod: str,
         on_request: Callable[[LoggedRequest], None],
+        since: float | None = None,
     ) -> None:
         self.error: TidegateError | None = None
-        self._follow: Callable[[], Iterator[bytes]] = lambda: client.follow_log(namespace, pod)
+        self._follow: Callable[[], Iterator[bytes]] = lambda: client.follow_log(
+            namespace, pod, since_seconds=_seconds_since(since)
+        )
         self._on_request = on_request
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"access-log-{pod}", daemon=True)
@@ -78,3 +86,8 @@ class AccessLog:
             except TidegateError as error:
                 self.error = error
             self._stop.wait(1.0)
+
+
+def _seconds_since(moment: float | None) -> int:
+    """As the API counts: whole seconds, at least 1."""
+    return 1 if moment is None else max(1, math.ceil(time.time() - moment))
