@@ -27,6 +27,7 @@ BAD_RATIO = 0.5
 BASELINE_BAD_RATIO = 0.1
 RUN_SECONDS = 10.0
 MIN_BASELINE = 3  # arbitrary: one lucky answer is no health
+MIN_STABLE_REQUESTS = 20  # before its share of 4xx is known; arbitrary
 MAX_RESTARTS = 1
 CHANCE_P = 1e-5
 MEMORY_SECONDS = 300.0
@@ -205,10 +206,16 @@ class HardLimits:
         return binomial_upper_tail(bad, requests, min(1.0, ratio)) > CHANCE_P
 
     def _client_ratio(self, source: Source) -> float:
-        """The stable's share of 4xx: of the last minutes where it has traffic, else of all that was seen."""
+        """The stable's share of 4xx: of the last minutes where it has traffic, else of all that was seen.
+
+        1 while it is not known: then no 4xx of the canary is an excess yet.
+        """
         recent = _sum(r for r in self._results if r.source is source and r.arm is Arm.BASELINE)
-        tally = recent if recent.requests >= 10 else self._stable.get(source, Tally())
-        return tally.client_errors / tally.requests if tally.requests else 0.0
+        known = self._stable.get(source, Tally())
+        tally = recent if recent.requests >= MIN_STABLE_REQUESTS else known
+        if tally.requests < MIN_STABLE_REQUESTS:
+            return 1.0
+        return tally.client_errors / tally.requests
 
     def state(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,217 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guard.core.blocks import CounterBlock, PodEvent
+from guard.core.comparison import PairedItem
+from guard.core.objectives import ErrorObjective, LatencyObjective
+from guard.core.rule import THRESHOLD, Rule, RuleSettings
+from guard.core.samples import Arm, Outcome, RequestSample, Source
+from guard.core.verdict import Verdict
+
+
+def _rule(min_requests=20, weight=50, **chosen):
+    rule = Rule(RuleSettings(**chosen))
+    rule.start_step(0.0, weight, 300.0, min_requests)
+    return rule
+
+
+def _probe(i, at, arm, outcome=Outcome.OK, ttft=0.2):
+    return RequestSample(
+        f"{arm}-{i}",
+        Source.PROBE,
+        arm,
+        pair_id=str(i),
+        replica=f"{arm}-pod",
+        scheduled_at=at,
+        first_token_at=at + ttft if outcome is Outcome.OK else None,
+        finished_at=at + ttft + 0.5,
+        outcome=outcome,
+    )
+
+
+def _probes(count, every=2.0, bad=(), ttft=0.2, start=0.0):
+    for i in range(count):
+        at = start + every * i
+        yield _probe(i, at, Arm.BASELINE)
+        yield _probe(i, at, Arm.CANARY, Outcome.ERROR if i in bad else Outcome.OK, ttft)
+
+
+def _by_name(judgement):
+    return {check.name: check for check in judgement.checks}
+
+
+def test_no_canary_traffic_is_no_data_during_the_step_and_at_its_end():
+    rule = _rule(objectives=(LatencyObjective("ttft", 0.95, 1.0), ErrorObjective(0.01)))
+    rule.add_samples(_probe(i, 2.0 * i, Arm.BASELINE) for i in range(50))
+    assert rule.judge(100.0).verdict is Verdict.NO_DATA
+    assert rule.judge_step_end(300.0).verdict is Verdict.NO_DATA
+    assert Rule(RuleSettings()).judge(5.0).verdict is Verdict.NO_DATA
+
+
+def test_too_few_requests_are_inconclusive_and_say_how_many_are_missing():
+    rule = _rule(min_requests=100)
+    rule.add_samples(_probes(40))
+    judgement = rule.judge(80.0)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert judgement.deciding.name == "canary-traffic"
+    assert "40 of 100 canary requests: about 60 more, about 120 s at this rate" in judgement.deciding.reason
+
+
+def test_healthy_canary_passes_with_every_check_stating_its_figures():
+    rule = _rule(objectives=(LatencyObjective("ttft", 0.95, 1.0), ErrorObjective(0.05)))
+    rule.add_samples(_probes(100))
+    judgement = rule.judge_step_end(205.0)
+    assert judgement.verdict is Verdict.PASS
+    assert judgement.deciding is None
+    assert judgement.evidence < THRESHOLD == judgement.threshold
+    checks = _by_name(judgement)
+    assert {"objective-ttft-p95", "objective-errors", "errors-live", "ttft-live"} <= checks.keys()
+    assert checks["errors-live"].samples == 100
+    assert checks["errors-live"].window_seconds == 205.0
+    assert "would have been found with probability 80 %" in checks["errors-live"].reason
+
+
+def test_dead_canary_fails_at_once_and_stays_failed():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_samples(_probes(8, bad=range(8), start=60.0))
+    judgement = rule.judge(76.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.deciding.signal == "hard_limit"
+    rule.add_samples(_probes(100, start=80.0))
+    assert rule.judge(400.0).verdict is Verdict.FAIL
+
+
+def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
+    rule = _rule()
+    rule.add_samples(_probes(150, bad=range(0, 150, 4)))
+    judgement = rule.judge(300.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.deciding.signal == "errors"
+    assert judgement.deciding.evidence >= judgement.deciding.threshold
+    assert judgement.evidence >= THRESHOLD
+
+
+def test_errors_of_both_arms_do_not_fail():
+    rule = _rule()
+    rule.add_samples(_probes(150, bad=range(0, 150, 4)))
+    rule.add_samples(
+        replace(s, request_id="b" + s.request_id, outcome=Outcome.ERROR if i % 4 == 0 else Outcome.OK)
+        for i, s in enumerate(_probe(i, 2.0 * i, Arm.BASELINE) for i in range(150))
+    )
+    assert rule.judge(300.0).verdict is not Verdict.FAIL
+
+
+def test_canary_errors_beside_a_silent_baseline_hold_and_do_not_fail():
+    rule = _rule(weight=100)
+    rule.add_samples(_probe(i, -120.0 + 2 * i, Arm.BASELINE) for i in range(50))
+    blocks = [CounterBlock(Source.USER, Arm.CANARY, "c", 100 + 6.0 * i, 2.0, 4, {"502": 4}) for i in range(8)]
+    rule.add_blocks(blocks)
+    judgement = rule.judge(160.0)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "baseline was not seen" in judgement.deciding.reason
+
+
+def test_two_restarts_in_a_step_fail():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_events(PodEvent(at, Arm.CANARY, "pod", "restart", "") for at in (5.0, 9.0))
+    assert rule.judge(60.0).deciding.name == "hard-limits"
+
+
+def test_slow_canary_fails_by_paired_probes_with_the_effect_in_the_reason():
+    rule, rng = _rule(), np.random.default_rng(3)
+    for i in range(140):
+        both = 0.2 * np.exp(rng.normal(0, 0.2, 2))
+        at = 2.0 * i
+        rule.add_samples(
+            [
+                _probe(i, at, Arm.BASELINE, ttft=both[0]),
+                _probe(i, at, Arm.CANARY, ttft=4 * both[1]),
+            ]
+        )
+    judgement = rule.judge(285.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.deciding.signal == "ttft"
+    low, high = judgement.deciding.detail["interval_95"]
+    assert low < 4 < high
+
+
+def test_lost_items_fail_online():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_pairs(PairedItem(str(i), True, i % 3 > 0) for i in range(90))
+    judgement = rule.judge(60.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.deciding.signal == "quality"
+
+
+def test_breached_objective_fails_at_the_end_of_the_step_only():
+    rule = _rule(objectives=(LatencyObjective("ttft", 0.95, 0.1),))
+    rule.add_samples(s for s in _probes(60) if s.arm is Arm.CANARY)
+    assert rule.judge(120.0).verdict is Verdict.PASS
+    judgement = rule.judge_step_end(120.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.deciding.name == "objective-ttft-p95"
+
+
+def test_non_inferior_wants_proof_that_a_short_step_cannot_give():
+    rule = _rule(policy="NonInferior")
+    rule.add_samples(_probes(100))
+    judgement = rule.judge_step_end(205.0)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert judgement.deciding.name == "errors-non-inferior"
+
+
+def test_counts_and_restarts_begin_again_with_a_step():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_events([PodEvent(5.0, Arm.CANARY, "pod", "restart", "")])
+    rule.start_step(100.0, 60, 300.0, 20)
+    rule.add_events([PodEvent(105.0, Arm.CANARY, "pod", "restart", "")])
+    assert rule.judge(110.0).verdict is Verdict.NO_DATA
+
+
+def test_rule_resumed_from_json_goes_on_with_the_same_numbers():
+    rule = _rule(objectives=(ErrorObjective(0.01),))
+    rule.add_samples(_probes(60, bad=range(0, 60, 7)))
+    rule.add_events([PodEvent(5.0, Arm.CANARY, "pod", "restart", "")])
+    rule.add_pairs([PairedItem("a", True, False)])
+    rule.judge(100.0)
+    resumed = Rule.from_state(RuleSettings((ErrorObjective(0.01),)), json.loads(json.dumps(rule.state())))
+    for one in (rule, resumed):
+        one.add_samples(_probes(30, bad=range(0, 30, 7), start=120.0))
+    assert resumed.judge_step_end(200.0) == rule.judge_step_end(200.0)
+
+
+def test_state_of_another_version_is_refused():
+    with pytest.raises(ValueError, match="version 0"):
+        Rule.from_state(RuleSettings(), {"version": 0})
+
+
+_ORDER = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.FAIL]
+
+
+@settings(deadline=None, max_examples=40)
+@given(bad=st.sets(st.integers(0, 59)), more=st.integers(0, 59), min_requests=st.integers(1, 100))
+def test_turning_a_good_canary_request_bad_never_improves_the_verdict(bad, more, min_requests):
+    def verdict(failed):
+        rule = _rule(min_requests=min_requests, objectives=(ErrorObjective(0.02),))
+        rule.add_samples(_probes(60, every=3.0, bad=failed))
+        return rule.judge_step_end(190.0).verdict
+
+    assert _ORDER.index(verdict(bad | {more})) >= _ORDER.index(verdict(bad))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(list(Outcome)), max_size=60), st.integers(0, 50))
+def test_without_canary_requests_nothing_passes_or_fails(outcomes, min_requests):
+    rule = _rule(min_requests=min_requests)
+    rule.add_samples(_probe(i, 2.0 * i, Arm.BASELINE, outcome) for i, outcome in enumerate(outcomes))
+    for judgement in (rule.judge(150.0), rule.judge_step_end(150.0)):
+        assert judgement.verdict is Verdict.NO_DATA
