@@ -137,7 +137,9 @@ class FinishRollback:
 
 @dataclass(frozen=True)
 class FinishObserved:
-    """Advise: the weight that others move has come to rest."""
+    """Advise: the weight that others move has come to rest, or nobody waits for that any more."""
+
+    message: str
 
 
 Action = (
@@ -158,20 +160,23 @@ def decide(situation: Situation, policy: Policy) -> Action:
 def advise(situation: Situation, policy: Policy) -> Action:
     """The next action, with `enforcement: Advise`: follow the weight that others set, touch nothing.
 
-    Ends when the weight is back at 0 after having been above it, or has been at 100 for the last hold.
+    Ends when the weight is back at 0 after having been above it, or has been at 100 for the last hold; by an
+    operator's Close at any time.
     """
+    if situation.intent is Intent.CLOSE:
+        return FinishObserved("closed by an operator")
     if situation.phase is Phase.PENDING and situation.weight_percent == 0:
         return _pending(situation, policy)
     if situation.phase is Phase.PROGRESSING and situation.weight_percent == 0:
-        return FinishObserved()
+        return FinishObserved("others have returned the traffic to the stable")
     due = situation.stage_started_at + policy.steps[-1].hold_seconds
     if situation.phase is Phase.PROGRESSING and situation.weight_percent >= 100 and situation.now >= due:
-        return FinishObserved()
+        return FinishObserved("others have given the canary all traffic, and the last hold is over")
     seen = step_at(situation.weight_percent, policy.steps)
     if situation.weight_percent > 0 and (situation.phase is not Phase.PROGRESSING or seen != situation.step):
         return EnterStep(seen, situation.weight_percent)
     if situation.now >= situation.opened_at + policy.change_deadline_seconds:
-        return FinishObserved()
+        return FinishObserved("deadlines.change has passed")
     return Wait("Observing", f"the route gives the canary {situation.weight_percent} %; others move it")
 
 

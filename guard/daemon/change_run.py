@@ -216,8 +216,8 @@ class ChangeRun:
                 self._roll_back(action, opinion, now)
             case actions.FinishRollback():
                 self._finish_rollback(now)
-            case actions.FinishObserved():
-                self._end(Reason.OBSERVED, "the weight moved by others has come to rest", now)
+            case actions.FinishObserved(message):
+                self._end(Reason.OBSERVED, message, now)
             case _:
                 self._promote(action, now)
 
@@ -331,8 +331,8 @@ class ChangeRun:
     # -- bookkeeping
 
     def _remember_what_would_be_done(self, action: actions.Action, opinion: Opinion, now: float) -> None:
-        """Advise: the first thing that could not have been taken back."""
-        if self.progress.would_have is not None:
+        """Advise: the first thing that could not have been taken back, unless an operator asks for it."""
+        if self.progress.would_have is not None or self.intent is Intent.CLOSE:
             return
         match action:
             case actions.RollBack(reason, message, check) if self.progress.phase is not Phase.PENDING:

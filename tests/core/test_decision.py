@@ -169,6 +169,12 @@ def test_advise_ends_when_the_weight_is_back_at_zero() -> None:
     assert isinstance(advise(situation(weight_percent=0), POLICY), d.FinishObserved)
 
 
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.TESTING, Phase.PROGRESSING])
+def test_advise_ends_when_it_is_closed(phase: Phase) -> None:
+    following = advise(situation(phase=phase, weight_percent=50, intent=Intent.CLOSE), POLICY)
+    assert following == d.FinishObserved("closed by an operator")
+
+
 def test_advise_ends_after_the_last_hold_at_full_weight() -> None:
     assert isinstance(advise(situation(weight_percent=100, step=2, now=1019), POLICY), d.Wait)
     assert isinstance(advise(situation(weight_percent=100, step=2, now=1021), POLICY), d.FinishObserved)

@@ -253,6 +253,18 @@ def test_advise_says_what_it_would_have_done_and_writes_nothing() -> None:
     assert harness.target.writes == []
 
 
+def test_closing_under_advise_ends_the_change_and_is_no_advice() -> None:
+    harness = Harness(enforcement="Advise")
+    harness.target.weight = 50
+    harness.tick(**GOOD)
+    harness.run.intent = Intent.CLOSE
+    harness.tick(**GOOD)
+    progress = harness.run.progress
+    assert (progress.ended, progress.message) == (Reason.OBSERVED, "closed by an operator")
+    assert progress.would_have is None
+    assert harness.target.writes == []
+
+
 def test_status_survives_its_round_trip() -> None:
     harness = Harness()
     harness.until(Phase.PROGRESSING, **GOOD)
