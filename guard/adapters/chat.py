@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx
 
-from guard.adapters.chat_stream import ChatStream, StreamFacts, error_message
+from guard.adapters.chat_stream import ChatStream, StreamFacts, error_message, stream_outcome
 from guard.adapters.endpoint import Endpoint, Timeouts, explain, get, get_json, open_client
 from guard.core.samples import Outcome, RequestSample, Source
 
@@ -159,7 +159,10 @@ class ChatClient:
             answer.feed(data, at)
             if late := at > deadline:  # a server that sends keep-alive comments never times out on its own
                 break
-        outcome, error = _stream_outcome(answer, late)
+        outcome, error = stream_outcome(answer.facts)
+        if late and outcome is Outcome.TRUNCATED:
+            outcome = Outcome.STALLED if answer.token_at else Outcome.TIMEOUT
+            error = "the answer took too long"
         return self._streamed(sample, answer, outcome, error)
 
     def _read_document(self, response: httpx.Response, sample: RequestSample, stream: bool) -> Reply:
@@ -211,22 +214,6 @@ class ChatClient:
 def _is_event_stream(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "")
     return response.status_code < 400 and kind.startswith("text/event-stream")
-
-
-def _stream_outcome(answer: ChatStream, late: bool) -> tuple[Outcome, str | None]:
-    facts = answer.facts
-    if facts.error is not None:
-        return Outcome.ERROR, f"error in the stream: {facts.error}"
-    if facts.malformed:
-        return Outcome.INVALID, f"{facts.malformed} events of the stream are not JSON objects"
-    if facts.finish_reason and facts.done:
-        return Outcome.OK, None
-    if late:
-        return (Outcome.STALLED if answer.token_at else Outcome.TIMEOUT), "the answer took too long"
-    missing = " and ".join(
-        name for name, seen in (("finish_reason", facts.finish_reason), ("[DONE]", facts.done)) if not seen
-    )
-    return Outcome.TRUNCATED, f"the stream ended without {missing}"
 
 
 def _broken_outcome(error: httpx.HTTPError, any_token: bool) -> Outcome:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from guard.core.samples import Outcome
 from guard.core.text import one_line
 
 _TEXT_KEYS = ("content", "reasoning_content", "reasoning")
@@ -93,6 +94,24 @@ class ChatStream:
             self._text.append(content)
         if delta.get("tool_calls") or any(_string(delta.get(key)) for key in _TEXT_KEYS):
             self.token_at.append(at)
+
+
+def stream_outcome(facts: StreamFacts) -> tuple[Outcome, str | None]:
+    """What an event stream that has ended was: whole, or what was wrong with it, in one line.
+
+    TRUNCATED, for lack of a finish_reason or [DONE], says nothing of why it ended: a caller that gave up
+    waiting knows better.
+    """
+    if facts.error is not None:
+        return Outcome.ERROR, f"error in the stream: {facts.error}"
+    if facts.malformed:
+        return Outcome.INVALID, f"{facts.malformed} events of the stream are not JSON objects"
+    if facts.finish_reason and facts.done:
+        return Outcome.OK, None
+    missing = " and ".join(
+        name for name, seen in (("finish_reason", facts.finish_reason), ("[DONE]", facts.done)) if not seen
+    )
+    return Outcome.TRUNCATED, f"the stream ended without {missing}"
 
 
 def error_message(body: object) -> str:

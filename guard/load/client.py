@@ -17,7 +17,7 @@ import gevent
 import gevent.socket
 import gevent.ssl
 
-from guard.adapters.chat_stream import ChatStream, error_message
+from guard.adapters.chat_stream import ChatStream, error_message, stream_outcome
 from guard.core.samples import Outcome, RequestSample
 from guard.load.plan import LoadTimeouts
 
@@ -140,7 +140,7 @@ def _exchange(
             if refusal := _no_stream(response):
                 return refusal
             _read(response, sock, answer, sample, timeouts, clock)
-    return _judge(answer)
+    return stream_outcome(answer.facts)
 
 
 def _trust(ca_file: str | None) -> gevent.ssl.SSLContext:
@@ -202,20 +202,6 @@ def _no_stream(response: http.client.HTTPResponse) -> tuple[Outcome, str] | None
     if response.status >= 400:
         return Outcome.ERROR, f"HTTP {response.status}: {text[:_SHOWN]}"
     return Outcome.INVALID, f"HTTP {response.status} with {kind or 'no content type'}, no event stream"
-
-
-def _judge(answer: ChatStream) -> tuple[Outcome, str | None]:
-    facts = answer.facts
-    if facts.error is not None:
-        return Outcome.ERROR, f"error in the stream: {facts.error}"
-    if facts.malformed:
-        return Outcome.INVALID, f"{facts.malformed} events of the stream are not JSON objects"
-    if facts.finish_reason and facts.done:
-        return Outcome.OK, None
-    missing = " and ".join(
-        name for name, seen in (("finish_reason", facts.finish_reason), ("[DONE]", facts.done)) if not seen
-    )
-    return Outcome.TRUNCATED, f"the stream ended without {missing}"
 
 
 def _late(answer: ChatStream, timeouts: LoadTimeouts) -> tuple[Outcome, str]:
