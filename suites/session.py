@@ -11,6 +11,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +191,17 @@ class Session:
 
 
 def _first_error(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The first line that pytest marks as the error, else its first words."""
+    """The first line of what pytest marks as the error, else its first words.
+
+    Of a chain of exceptions the last is the one that was raised; the others are its causes.
+    """
     lines = str(report.longrepr).strip().splitlines() or ["no reason given"]
-    marked = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return one_line(marked[0] if marked else lines[0])
+    blocks = [list(block) for marked, block in groupby(lines, _is_marked) if marked]
+    return one_line(blocks[-1][0][1:].strip() if blocks else lines[0])
+
+
+def _is_marked(line: str) -> bool:
+    return line == "E" or line.startswith("E ")
 
 
 def _fail_by_check(report: pytest.TestReport, judge: Judge) -> None:

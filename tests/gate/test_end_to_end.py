@@ -13,7 +13,7 @@ import pytest
 from guard.core.evidence import Report
 from guard.testing.runtime import Fault, Script, ScriptedRuntime
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.component
 
 SMALL = """
 suites:
@@ -96,6 +96,7 @@ def test_own_items_that_cannot_be_read_are_exit_3(tmp_path, candidate, baseline)
     done, report = _gate(tmp_path / "out", candidate.url, "--baseline", baseline, "--config", config)
     assert done.returncode == 3, done.stderr
     assert "eval" in report.reason
+    assert "dataset.jsonl:1" in report.reason
     assert "dataset.jsonl:1: family" in (tmp_path / "out/evidence/eval/eval.log").read_text()
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from guard.testing.runtime import Script, ScriptedRuntime
-from tests.suites.suite_runs import DEAD, HOST, SUITES, SuiteRunner
+from tests.suites.suite_runs import DEAD, HOST, SuiteRunner
+
+pytestmark = pytest.mark.component
 
 WITH_HTML = ("-p", "pytest_metadata.plugin", "-p", "pytest_html.plugin")
 
@@ -90,6 +92,16 @@ def test_file_that_cannot_be_imported_is_an_error(run_suite: SuiteRunner, own_su
     assert "no_such_module" in str(run.result.error)
 
 
+def test_of_a_chain_of_exceptions_the_last_is_the_error(run_suite: SuiteRunner, own_suite: Path) -> None:
+    (own_suite / "test_own.py").write_text(
+        "try:\n    {}['cause']\nexcept KeyError as error:\n"
+        "    raise OSError('items.jsonl:1 cannot be read') from error\n"
+    )
+    run = run_suite(own_suite, DEAD)
+    assert run.result is not None
+    assert run.result.error == "cannot be collected: OSError: items.jsonl:1 cannot be read"
+
+
 def test_interrupted_run_still_writes_what_it_has(run_suite: SuiteRunner, own_suite: Path) -> None:
     (own_suite / "test_own.py").write_text("def test_a(): pass\ndef test_b(): raise KeyboardInterrupt\n")
     run = run_suite(own_suite, DEAD)
@@ -144,38 +156,6 @@ def test_summary_shows_value_against_limit(run_suite: SuiteRunner, own_suite: Pa
     row = next(line for line in output.splitlines() if line.startswith("FAIL "))
     assert row.split() == ["FAIL", "bad", "0.9", "s", "0.5", "s", "3", "0.9", "s,", "limit", "0.5", "s"]
     assert "own: FAIL" in output
-
-
-def test_suites_without_a_candidate_are_a_usage_error(run_suite: SuiteRunner) -> None:
-    code, output = run_suite.pytest(str(SUITES / "smoke"))
-    assert code == pytest.ExitCode.USAGE_ERROR
-    assert "--candidate URL" in output
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (["--baseline=http://x:1"], "--baseline needs --candidate"),
-        (["--tidegate-out=out"], "--tidegate-out needs --candidate"),
-        (["--candidate=http://x:1", "--policy-gateway=http://x:2"], "the policy suite is not there yet"),
-        (["--candidate=http://x:1", "--tidegate-out=/dev/null/x"], "--tidegate-out /dev/null/x"),
-        (["--candidate=tide"], "--candidate: 'tide' is not a URL"),
-        (["--candidate=http://x:1", "--baseline=ftp://x"], "--baseline: 'ftp://x' is not a URL"),
-        (["--candidate=http://x:1", "--api-key-env=NO_SUCH"], "--api-key-env NO_SUCH"),
-        (["--candidate=https://x:1", "--ca-file=missing.pem"], "CA file missing.pem: No such file"),
-        (["--candidate=http://x:1", "--config=missing.yaml"], "--config missing.yaml: No such file"),
-    ],
-)
-def test_unusable_option_is_refused_by_name(run_suite: SuiteRunner, options: list[str], named: str) -> None:
-    code, output = run_suite.pytest(*options)
-    assert code == pytest.ExitCode.USAGE_ERROR
-    assert named in output
-
-
-def test_unknown_key_of_the_configuration_names_the_nearest(run_suite: SuiteRunner) -> None:
-    run = run_suite("smoke", DEAD, config={"suites": [{"name": "smoke", "timeot": "1s"}]})
-    assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert "did you mean 'timeout'?" in run.output
 
 
 def test_plugin_without_options_loads_nothing_heavy() -> None:
