@@ -59,7 +59,7 @@ ENGINES = {
         broken_template=f"--chat-template={TEMPLATE.read_text(encoding='utf-8').strip()}",
         cut_context="--ctx-size=256",
         start_seconds=90.0,
-        rollout_seconds=420.0,
+        rollout_seconds=600.0,
     ),
     "vllm": Engine(
         says="vLLM with SmolLM2-135M",

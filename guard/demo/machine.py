@@ -4,9 +4,11 @@ Owns starting, waiting and ending; whatever way the demo ends, nothing is left r
 rollouts.
 """
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +57,9 @@ class Machine:
         self.end()
 
     def end(self) -> None:
-        """Ends everything that was started, last first; waits, then kills."""
+        """Ends all that was started, last first; waits, then kills. A second Ctrl-C does not stop it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         while self._processes:
             _, process = self._processes.pop()
             process.terminate()
@@ -168,7 +172,15 @@ class Machine:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,  # a Ctrl-C reaches the demo alone, which then ends them in order
+            preexec_fn=_end_with_the_demo,
         )
+
+
+def _end_with_the_demo() -> None:
+    """In the child: SIGTERM when the demo dies, even by SIGKILL. Linux only; elsewhere Ctrl-C must do."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def need_parts() -> None:
