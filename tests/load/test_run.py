@@ -50,9 +50,11 @@ def test_a_url_that_is_none_is_refused_before_anything_starts() -> None:
 
 
 def test_a_killed_worker_is_an_error_that_keeps_what_was_measured() -> None:
+    others = set(_children(os.getpid()))  # of other tests' fixtures
+
     def kill(progress: Progress) -> None:
         if progress.arms[Arm.CANARY].finished:
-            (worker,) = _children(os.getpid())
+            (worker,) = {*_children(os.getpid())} - others
             os.kill(worker, signal.SIGKILL)
 
     with ScriptedRuntime.serve(Script(), HOST) as runtime:
