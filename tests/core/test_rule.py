@@ -197,7 +197,7 @@ def test_state_of_another_version_is_refused():
 _ORDER = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.FAIL]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(bad=st.sets(st.integers(0, 59)), more=st.integers(0, 59), min_requests=st.integers(1, 100))
 def test_turning_a_good_canary_request_bad_never_improves_the_verdict(bad, more, min_requests):
     def verdict(failed):
@@ -208,7 +208,7 @@ def test_turning_a_good_canary_request_bad_never_improves_the_verdict(bad, more,
     assert _ORDER.index(verdict(bad | {more})) >= _ORDER.index(verdict(bad))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from(list(Outcome)), max_size=60), st.integers(0, 50))
 def test_without_canary_requests_nothing_passes_or_fails(outcomes, min_requests):
     rule = _rule(min_requests=min_requests)

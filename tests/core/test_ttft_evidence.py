@@ -37,7 +37,7 @@ def _run(ratios, every=2.0):
 
 @pytest.mark.parametrize("queueing", [0.0, 0.3])
 def test_equal_arms_under_correlated_noise_do_not_reach_the_threshold(queueing):
-    reached = [_run(_ratios(seed, queueing=queueing))[1] for seed in range(40)]
+    reached = [_run(_ratios(seed, queueing=queueing))[1] for seed in range(25)]
     assert sum(at is not None for at in reached) == 0
 
 
