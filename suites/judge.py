@@ -62,8 +62,12 @@ class Judge:
         """Name a file of raw data that the test wrote into the output folder."""
         self.files[name] = path.name
 
-    def conclude(self, error: BaseException | None) -> None:
-        """Turn the outcome of the test's call, or of its setup, into checks."""
+    def conclude(self, error: BaseException | None, seconds: float) -> None:
+        """Turn the outcome of the test's call, or of its setup, into checks; `seconds` is how long it took.
+
+        What the test asked, it asked in that time: the window of its own check.
+        """
+        self._measured.setdefault("window_seconds", seconds)
         match error:
             case None if self.checks or self.records:
                 pass

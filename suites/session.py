@@ -97,7 +97,7 @@ class Session:
         error = call.excinfo.value if call.excinfo else None
         if call.when == "call" or error is not None:
             judge = item.stash[JUDGE]
-            judge.conclude(error)
+            judge.conclude(error, call.duration)
             _fail_by_check(report, judge)
             report.__dict__[_SENT] = judge.hand_over()
         return report

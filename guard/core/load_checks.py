@@ -9,7 +9,7 @@ from typing import Any
 
 from guard.core.check import Check
 from guard.core.latency import failures, quantile
-from guard.core.samples import Outcome, RequestSample
+from guard.core.samples import Outcome, RequestSample, window_seconds
 from guard.core.verdict import Verdict
 
 # Above it a request's latency is more our own than the server's: 100 ms is a tenth or more of the usual
@@ -48,6 +48,7 @@ def judge_client(samples: Sequence[RequestSample]) -> Check:
         limit=MAX_DISPATCH_LAG_SECONDS,
         unit="seconds",
         samples=len(samples),
+        window_seconds=window_seconds(samples),
     )
 
 
@@ -82,6 +83,7 @@ def judge_answers(
         baseline_value=_bad_ratio(baseline) if baseline else None,
         unit="ratio",
         samples=len(ended),
+        window_seconds=window_seconds(ended),
         detail=detail or {},
     )
 

@@ -17,7 +17,7 @@ from guard.core.blocks import is_client_error
 from guard.core.check import Check
 from guard.core.comparison import ArmCounts
 from guard.core.latency import quantile
-from guard.core.samples import Outcome, RequestSample
+from guard.core.samples import Outcome, RequestSample, window_seconds
 from guard.core.verdict import Verdict
 
 ALPHA = 0.001
@@ -85,6 +85,7 @@ def judge_objective(
     ours = count_over(objective, canary, now)
     theirs = None if baseline is None else count_over(objective, baseline, now)
     check = judge_ratio(objective, ours, theirs, min_requests=min_requests)
+    check = replace(check, window_seconds=window_seconds(canary))
     return check if isinstance(objective, ErrorObjective) else _in_seconds(check, objective, canary, baseline)
 
 

@@ -154,7 +154,7 @@ class Rule:
         combined = sum(WEIGHTS[signal] * e for signal, e in evidence.items())
         checks = self._checks(now, evidence)
         if at_end:
-            checks += self._end_checks()
+            checks += self._end_checks(now)
         if combined >= THRESHOLD and self._failed is None:
             leading = max(evidence, key=lambda signal: WEIGHTS[signal] * evidence[signal])
             self._failed = next(_failed(check) for check in checks if check.signal == leading)
@@ -203,12 +203,15 @@ class Rule:
         loudest = max(self._errors, key=lambda source: self._errors[source].evidence(now))
         return loudest if self._errors[loudest].evidence(now) > 2.0 else best
 
-    def _end_checks(self) -> list[Check]:
+    def _end_checks(self, now: float) -> list[Check]:
         step = self._step
-        checks = self._tally.objective_checks(step.min_requests if step else 1)
-        if self._settings.policy == "NonInferior":
-            checks += [self._tally.proof_on_errors(), self._pairs.proof()]
-        return checks
+        counted = self._tally.objective_checks(step.min_requests if step else 1)
+        strict = self._settings.policy == "NonInferior"
+        if strict:
+            counted.append(self._tally.proof_on_errors())
+        since = now - step.started_at if step else None
+        checks = [replace(check, window_seconds=since) for check in counted]
+        return [*checks, self._pairs.proof()] if strict else checks
 
     def state(self) -> dict[str, Any]:
         """Everything as JSON values: `from_state` goes on with the same numbers, on the same clock."""

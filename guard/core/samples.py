@@ -4,6 +4,7 @@ Owns the words in files: arms, sources, outcomes. Times are float seconds on one
 (or seconds since the first step in a recorded rollout). None means unknown, never zero.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,9 +62,14 @@ class RequestSample:
     read_lag_seconds: float | None = None
 
     @property
+    def started_at(self) -> float | None:
+        """When it was due, or, of a request without a schedule, when it was sent."""
+        return self.scheduled_at if self.scheduled_at is not None else self.sent_at
+
+    @property
     def ttft_seconds(self) -> float | None:
         """Time to the first content token, from the scheduled time (no coordinated omission)."""
-        start = self.scheduled_at if self.scheduled_at is not None else self.sent_at
+        start = self.started_at
         if start is None or self.first_token_at is None:
             return None
         return self.first_token_at - start
@@ -71,7 +77,7 @@ class RequestSample:
     @property
     def e2e_seconds(self) -> float | None:
         """Time to the end of the answer, from the scheduled time."""
-        start = self.scheduled_at if self.scheduled_at is not None else self.sent_at
+        start = self.started_at
         if start is None or self.finished_at is None:
             return None
         return self.finished_at - start
@@ -84,3 +90,14 @@ class RequestSample:
         if self.e2e_seconds is None or self.ttft_seconds is None:
             return None
         return (self.e2e_seconds - self.ttft_seconds) / (self.output_tokens - 1)
+
+
+def window_seconds(samples: Iterable[RequestSample]) -> float | None:
+    """The time that requests of one clock cover: from the first start to the last start or end.
+
+    None when no start is known.
+    """
+    samples = list(samples)
+    starts = [s.started_at for s in samples if s.started_at is not None]
+    ends = [s.finished_at for s in samples if s.finished_at is not None]
+    return max([*starts, *ends]) - min(starts) if starts else None

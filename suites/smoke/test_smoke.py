@@ -30,9 +30,16 @@ _LOOP = re.compile(rf"(.{{1,40}}?)\1{{{MAX_REPEATS},}}")
 
 
 @pytest.fixture(scope="module")
-def reply(candidate: Target) -> Reply:
+def streamed(candidate: Target) -> Reply:
     """One streamed answer, which several tests look at."""
     return candidate.ask(PROMPT, max_tokens=48)
+
+
+@pytest.fixture
+def reply(streamed: Reply, judge: Judge) -> Reply:
+    """The streamed answer; a check of it covers the time that it took, whichever test asked."""
+    judge.measured(window_seconds=streamed.sample.e2e_seconds)
+    return streamed
 
 
 def test_liveness(candidate: Target, judge: Judge) -> None:

@@ -158,6 +158,7 @@ def test_breached_objective_fails_at_the_end_of_the_step_only():
     judgement = rule.judge_step_end(120.0)
     assert judgement.verdict is Verdict.FAIL
     assert judgement.deciding.name == "objective-ttft-p95"
+    assert judgement.deciding.window_seconds == 120.0
 
 
 def test_non_inferior_wants_proof_that_a_short_step_cannot_give():

@@ -32,6 +32,16 @@ def test_healthy_runtime_passes_every_check(run_suite: SuiteRunner) -> None:
     assert (run.code, run.verdict) == (0, "PASS")
 
 
+def test_every_check_says_what_time_it_covers(run_suite: SuiteRunner) -> None:
+    with ScriptedRuntime.serve(Script(itl_seconds=0.01), HOST) as runtime:
+        checks = run_suite("smoke", runtime.url).checks
+    windows = {name: check.window_seconds for name, check in checks.items()}
+    assert None not in windows.values()
+    streams = {windows[name] for name in ("stream-is-whole", "stream-is-not-repetitive")}
+    assert len(streams) == 1  # one stream, asked for in one of them
+    assert max(streams) > 0.01
+
+
 @pytest.mark.parametrize(
     ("kind", "failing"),
     [
