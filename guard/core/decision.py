@@ -11,6 +11,8 @@ from guard.core.change import Intent, Phase
 from guard.core.check import Check
 from guard.core.verdict import Verdict
 
+SETTLE_SECONDS = 5.0  # arbitrary: longer than a watch lags behind a write, ours or a pipeline's
+
 
 @dataclass(frozen=True)
 class Step:
@@ -46,6 +48,8 @@ class Situation:
         suites_done: No suite of this stage is running or still to run.
         canary_ready: The canary's pods that the plan asks for are ready and endpoints.
         refusal: Why this Change may not start; None when it may.
+        returned: Our patch that takes the traffic from the canary is known to have been taken.
+        canary_absent: The canary has traffic, and for some seconds no endpoint.
         quiet: No new user request has reached the arm that lost its traffic for a quiet period.
         stable_has_template: The stable Deployment has the template that is being promoted.
         stable_ready: And it is rolled out, warm and an endpoint.
@@ -64,6 +68,8 @@ class Situation:
     canary_ready: bool = False
     refusal: tuple[str, str] | None = None
     intent: Intent | None = None
+    returned: bool = False
+    canary_absent: bool = False
     quiet: bool = False
     stable_has_template: bool = False
     stable_ready: bool = False
@@ -169,12 +175,12 @@ def advise(situation: Situation, policy: Policy) -> Action:
         return _pending(situation, policy)
     if situation.phase is Phase.PROGRESSING and situation.weight_percent == 0:
         return FinishObserved("others have returned the traffic to the stable")
-    due = situation.stage_started_at + policy.steps[-1].hold_seconds
-    if situation.phase is Phase.PROGRESSING and situation.weight_percent >= 100 and situation.now >= due:
-        return FinishObserved("others have given the canary all traffic, and the last hold is over")
     seen = step_at(situation.weight_percent, policy.steps)
     if situation.weight_percent > 0 and (situation.phase is not Phase.PROGRESSING or seen != situation.step):
         return EnterStep(seen, situation.weight_percent)
+    due = situation.stage_started_at + policy.steps[-1].hold_seconds
+    if situation.phase is Phase.PROGRESSING and situation.weight_percent >= 100 and situation.now >= due:
+        return FinishObserved("others have given the canary all traffic, and the last hold is over")
     if situation.now >= situation.opened_at + policy.change_deadline_seconds:
         return FinishObserved("deadlines.change has passed")
     return Wait("Observing", f"the route gives the canary {situation.weight_percent} %; others move it")
@@ -189,12 +195,28 @@ def step_at(weight_percent: int, steps: tuple[Step, ...]) -> int:
 def _rollback_check(situation: Situation) -> Action | None:
     if situation.phase is Phase.PENDING:
         return None
+    if situation.phase is Phase.PROMOTING and situation.returned:
+        return None  # the stable has the traffic already; what is left is to put the canary away
     if situation.intent is Intent.ROLL_BACK:
         return RollBack("RequestedByOperator", "spec.action is RollBack")
     if situation.verdict is Verdict.FAIL:
         check = situation.deciding
         reason = check.reason if check else "the combined verdict is FAIL"
         return RollBack("ObjectiveFailed", reason, check)
+    if situation.canary_absent:
+        return RollBack("CanaryGone", "the canary has traffic and no ready endpoint")
+    return _moved_by_others(situation)
+
+
+def _moved_by_others(situation: Situation) -> Action | None:
+    """Traffic that a person or a controller has taken back, or given too early, ends the Change."""
+    if situation.phase is Phase.TESTING and situation.weight_percent > 0:
+        return RollBack(
+            "WeightChanged", "the canary got traffic before its suites had passed", abandoned=True
+        )
+    settled = situation.now >= situation.stage_started_at + SETTLE_SECONDS
+    if situation.phase is Phase.PROGRESSING and situation.weight_percent == 0 and settled:
+        return RollBack("WeightChanged", "someone else has set the canary's weight to 0", abandoned=True)
     return None
 
 
@@ -226,6 +248,8 @@ def _progress(situation: Situation, policy: Policy) -> Action:
 
 def _pending(situation: Situation, policy: Policy) -> Action:
     if situation.refusal:
+        if situation.now < situation.opened_at + SETTLE_SECONDS:
+            return Wait("CheckingPlan", situation.refusal[1])  # a watch may lag behind the pipeline's apply
         return Refuse(*situation.refusal)
     if situation.canary_ready:
         return StartTesting()
@@ -238,12 +262,16 @@ def _testing(situation: Situation, policy: Policy) -> Action:
     if not situation.suites_done:
         return Wait("TestingBeforeTraffic", "suites before traffic are running; the weight is 0")
     if situation.verdict is Verdict.PASS or situation.intent is Intent.PROMOTE:
-        return EnterStep(0, policy.steps[0].weight_percent)
+        return _if_ready(situation, EnterStep(0, policy.steps[0].weight_percent))
     return _undecided(situation, policy)
 
 
 def _progressing(situation: Situation, policy: Policy) -> Action:
     step = policy.steps[situation.step]
+    settled = situation.now >= situation.stage_started_at + SETTLE_SECONDS
+    if settled and situation.weight_percent != step.weight_percent:
+        found = f"the route gives the canary {situation.weight_percent} %, this step {step.weight_percent} %"
+        return Wait("WeightChanged", f"held: {found}; someone else moved it")
     left = situation.stage_started_at + step.hold_seconds - situation.now
     forced = situation.intent is Intent.PROMOTE
     if not forced and (left > 0 or not situation.suites_done):
@@ -254,8 +282,15 @@ def _progressing(situation: Situation, policy: Policy) -> Action:
         return _undecided(situation, policy)
     if situation.step + 1 < len(policy.steps):
         following = situation.step + 1
-        return EnterStep(following, policy.steps[following].weight_percent)
-    return BeginPromotion()
+        return _if_ready(situation, EnterStep(following, policy.steps[following].weight_percent))
+    return _if_ready(situation, BeginPromotion())
+
+
+def _if_ready(situation: Situation, action: Action) -> Action:
+    """No more traffic for a canary whose replicas are not all ready endpoints."""
+    if situation.canary_ready:
+        return action
+    return Wait("WaitingForCanary", "waiting for the canary's replicas to be ready endpoints")
 
 
 def _undecided(situation: Situation, policy: Policy) -> Action:
@@ -280,7 +315,7 @@ _HELD = {
 
 
 def _promoting(situation: Situation) -> Action:
-    if situation.weight_percent > 0:
+    if not situation.returned:
         if not situation.stable_has_template:
             return CopyTemplate()
         if situation.stable_ready:
@@ -292,7 +327,7 @@ def _promoting(situation: Situation) -> Action:
 
 
 def _rolling_back(situation: Situation) -> Action:
-    if situation.weight_percent > 0:
+    if situation.weight_percent > 0 or not situation.returned:
         return RollBack("Resumed", "a rollback was under way")
     if not situation.quiet:
         return Wait("Draining", "waiting until no new request reaches the canary")

@@ -15,6 +15,14 @@ from guard.api.change import Plan
 from guard.core.change import RESTING, RoutePhase
 from guard.errors import ConflictError
 
+# From which phases a phase may be written: nobody turns a rollback around, however late their patch comes.
+_BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
+    RoutePhase.PROGRESSING: {RoutePhase.PROGRESSING},
+    RoutePhase.PROMOTING: {RoutePhase.PROGRESSING, RoutePhase.PROMOTING},
+    RoutePhase.PROMOTED: {RoutePhase.PROMOTING, RoutePhase.PROMOTED},
+    RoutePhase.ROLLING_BACK: {RoutePhase.PROGRESSING, RoutePhase.PROMOTING, RoutePhase.ROLLING_BACK, None},
+    RoutePhase.ROLLED_BACK: {RoutePhase.PROGRESSING, RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK, None},
+}
 ATTEMPTS = 5  # of a guarded patch; each begins with a fresh read
 
 
@@ -44,10 +52,16 @@ class Actor:
         move_weight(self._client, route, 0, RoutePhase.PROGRESSING, self._change)
 
     def set_weight(self, percent: int, phase: RoutePhase) -> None:
-        """Moves the canary's share, if the route is still this Change's."""
+        """Moves the canary's share, if the route is this Change's and in a phase that may become `phase`.
+
+        Raises:
+            ConflictError: It is not: another guard has acted since the decision was made.
+        """
 
         def move(route: RouteState) -> None:
             self._own(route)
+            if route.phase not in _BEFORE[phase]:
+                raise ConflictError(f"the route is {route.phase}, which cannot become {phase}")
             move_weight(self._client, route, percent, phase, self._change)
 
         self._guarded(move)
@@ -66,8 +80,7 @@ class Actor:
             route.change != self._change or route.phase is RoutePhase.ROLLING_BACK
         ):
             return True
-        if route.change != self._change:
-            return False
+        self._own(route)
         if route.phase is RoutePhase.PROMOTING and not self._stable_restored():
             return False
         self.set_weight(0, RoutePhase.ROLLING_BACK)
@@ -94,7 +107,8 @@ class Actor:
             replace_template(self._client, stable, template_for(template, own))
 
     def _own(self, route: RouteState) -> None:
-        if route.change != self._change:
+        # Annotations that someone else's apply has removed do not make the canary's traffic anyone else's.
+        if route.change not in (self._change, None):
             raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
 
     def _guarded(self, patch: Callable[[RouteState], None]) -> None:

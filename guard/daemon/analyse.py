@@ -4,7 +4,7 @@ Owns feeding the rule and remembering what it was fed, for the evidence. Refuses
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard.api.fields import seconds
 from guard.api.guard import GuardSpec
@@ -36,10 +36,12 @@ class Analysis:
         self.blocks: list[CounterBlock] = []
         self.events: list[PodEvent] = []
         self._rule = Rule(rule_settings(spec))
+        self._users_seen = False
         self._newest: float | None = None
         self._first_bad: float | None = None
 
     def start_step(self, now: float, weight_percent: int, hold_seconds: float, min_requests: int) -> None:
+        self._users_seen = False
         self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
 
     def take(self, batch: Batch, now: float) -> None:
@@ -48,6 +50,7 @@ class Analysis:
             self._newest = now
         self.samples += batch.samples
         self.blocks += batch.blocks
+        self._users_seen = self._users_seen or any(b.arm is Arm.CANARY and b.requests for b in batch.blocks)
         self._rule.add_samples(batch.samples)
         self._rule.add_blocks(batch.blocks)
         self._remember_onset(batch)
@@ -62,10 +65,23 @@ class Analysis:
     def live(self, now: float, at_end: bool) -> Judgement:
         return self._rule.judge_step_end(now) if at_end else self._rule.judge(now)
 
-    def opinion(self, now: float, results: Iterable[SuiteResult], live: bool, at_end: bool) -> Opinion:
-        """Suites and rule together; `live` is False while the canary has no traffic to be judged by."""
+    def opinion(
+        self,
+        now: float,
+        results: Iterable[SuiteResult],
+        live: bool,
+        at_end: bool,
+        blind: str | None = None,
+    ) -> Opinion:
+        """Suites and rule together.
+
+        Args:
+            live: False while the canary has no traffic to be judged by.
+            at_end: The hold is over.
+            blind: Why users' traffic cannot be seen: an ERROR, whatever our own probes say.
+        """
         results = list(results)
-        judgement = self.live(now, at_end) if live else None
+        judgement = self._judgement(now, at_end, blind) if live else None
         verdicts = [result.verdict for result in results]
         if judgement is not None:
             verdicts.append(judgement.verdict)
@@ -78,6 +94,20 @@ class Analysis:
             sample_at=self._newest,
             fault_at=self._first_bad,
         )
+
+    def _judgement(self, now: float, at_end: bool, blind: str | None) -> Judgement:
+        """The rule's, and what it cannot know: whether users' own traffic was seen at all."""
+        found = self.live(now, at_end)
+        if blind is not None:
+            check = Check("gateway", Verdict.ERROR, f"users' traffic cannot be seen: {blind}", "errors")
+        elif at_end and not self._users_seen:
+            reason = "the gateway counted no user's request on the canary in this step"
+            check = Check("gateway", Verdict.NO_DATA, reason, "errors", value=0, samples=0, unit="count")
+        else:
+            return found
+        verdict = combine([found.verdict, check.verdict])
+        deciding = found.deciding if verdict is found.verdict and found.deciding else check
+        return replace(found, verdict=verdict, checks=(*found.checks, check), deciding=deciding)
 
     def _remember_onset(self, batch: Batch) -> None:
         """The first bad canary request seen: the earliest that a fault can be said to have begun."""

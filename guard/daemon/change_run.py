@@ -14,7 +14,7 @@ from guard.core import decision as actions
 from guard.core.blocks import PodEvent
 from guard.core.change import Intent, Phase, Reason, RoutePhase
 from guard.core.check import Check, SuiteResult
-from guard.core.decision import Policy, Situation, Step, advise, decide
+from guard.core.decision import Policy, Situation, Step, advise, decide, step_at
 from guard.core.samples import Arm
 from guard.core.verdict import Verdict
 from guard.daemon.act import Actor
@@ -30,6 +30,7 @@ from guard.errors import TidegateError
 
 RETRY_SUITES_SECONDS = 60.0
 
+ABSENT_SECONDS = 5.0  # arbitrary: a container's restart takes about a second
 BEFORE_TRAFFIC, AFTER_ROLLBACK = "before-traffic", "after-rollback"
 
 
@@ -71,6 +72,7 @@ class ChangeRun:
         self._resuming = progress.phase is not Phase.PENDING
         self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite, clock)
         self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
+        self._absent_since: float | None = None
         self._template_reported = False
         self._verifying = False
         measurements.start()
@@ -122,9 +124,9 @@ class ChangeRun:
         self.analysis.take(self._measurements.take(), mono)
         events = self._pods[Arm.BASELINE].events(mono, seen.stable.replicas)
         events += self._pods[Arm.CANARY].events(mono, seen.canary.replicas)
-        if self.progress.phase in (Phase.TESTING, Phase.PROGRESSING):
+        if self.progress.phase is not Phase.ROLLING_BACK and self.progress.patched_at is None:
             events += self._template_events(seen, mono)
-            self.analysis.take_events(events)
+        self.analysis.take_events(events)
         weight = seen.route.weight_percent if seen.route else self.progress.weight_percent
         if not self.weights or self.weights[-1][1] != weight:
             self.weights.append((mono + self.clock_offset, weight))
@@ -132,7 +134,7 @@ class ChangeRun:
 
     def _template_events(self, seen: Observation, mono: float) -> list[PodEvent]:
         """The canary's template is not the one that was opened: what runs is not what was planned."""
-        if self._template_reported or not seen.canary.template:
+        if self._template_reported or not seen.canary.template or self.progress.phase is Phase.PENDING:
             return []
         if plan_digest(self._guard, seen.canary.template) == self._spec.plan.digest:
             return []
@@ -144,7 +146,8 @@ class ChangeRun:
         phase = self.progress.phase
         live = phase is Phase.PROGRESSING or (phase is Phase.PROMOTING and self.progress.weight_percent > 0)
         ended = phase is Phase.PROGRESSING and now >= self._stage_ends_at()
-        return self.analysis.opinion(mono, self._stages.current, live, ended)
+        blind = self._measurements.blind_because(mono) if live else None
+        return self.analysis.opinion(mono, self._stages.current, live, ended, blind)
 
     def _note_result(self, now: float) -> None:
         arrived = self._stages.poll()
@@ -172,11 +175,21 @@ class ChangeRun:
             canary_ready=seen.canary.ready and seen.stable.ready,
             refusal=refusal(self.name, self._spec, seen),
             intent=self.intent,
+            returned=progress.patched_at is not None,
+            canary_absent=self._canary_absent(seen, now),
             quiet=self._quiet(now, seen),
             stable_has_template=same_template(self._spec.plan.canary_template, seen.stable.template),
             stable_ready=seen.stable.ready,
             canary_scaled_down=seen.canary.scaled_down,
         )
+
+    def _canary_absent(self, seen: Observation, now: float) -> bool:
+        """The canary has had traffic and no endpoint for a while; a watch or a restart may lag."""
+        if seen.canary.addresses or not seen.route or not self.progress.weight_percent:
+            self._absent_since = None
+            return False
+        self._absent_since = self._absent_since or now
+        return now - self._absent_since >= ABSENT_SECONDS
 
     def _verdict_for(self, opinion: Opinion, suites_done: bool) -> Verdict | None:
         """While suites still run, only a FAIL counts; draining and rolling back are not judged."""
@@ -207,6 +220,8 @@ class ChangeRun:
                 self.progress.reason, self.progress.message = reason, message
                 self._retry_suites(reason, seen, now)
             case actions.Refuse(reason, message):
+                if seen.route and seen.route.change == self.name and self._policy.enforce:
+                    self._actor.finish(RoutePhase.ROLLED_BACK)  # claimed by a predecessor that died
                 self._end(Reason.REFUSED, f"{reason}: {message}", now)
             case actions.StartTesting():
                 self._start_testing(seen, now)
@@ -260,7 +275,7 @@ class ChangeRun:
         if self.progress.phase is Phase.PENDING:
             self._end(Reason.ABANDONED, action.message, now)
             return
-        if self.progress.decision is None:
+        if self.progress.phase is not Phase.ROLLING_BACK:
             self._decide_rollback(action, opinion, now)
             self._save(self.progress)  # the intent first: a successor goes on from it
         if self._actor.roll_back():
@@ -278,8 +293,7 @@ class ChangeRun:
 
     def _decide_rollback(self, action: actions.RollBack, opinion: Opinion, now: float) -> None:
         progress = self.progress
-        self._measurements.probes.pause()
-        self._stages.kill()
+        self._measurements.probes.pause()  # a suite under way is ended later: the traffic goes first
         from_traffic = action.check is not None and action.check in opinion.live
         progress.decision = Decision(
             action="Abandon" if action.abandoned else "RollBack",
@@ -309,6 +323,7 @@ class ChangeRun:
                 progress.decision = Decision("Promote", "Promoting", "every step passed", now)
                 self._keep_live_checks(self._clock.monotonic())
                 self._actor.set_weight(progress.weight_percent, RoutePhase.PROMOTING)
+                self._stages.kill()
                 self._enter(Phase.PROMOTING, now, "Promoting", "the stable takes the canary's pod template")
             case actions.CopyTemplate():
                 self._actor.copy_template()
@@ -335,7 +350,7 @@ class ChangeRun:
         if self.progress.would_have is not None or self.intent is Intent.CLOSE:
             return
         match action:
-            case actions.RollBack(reason, message, check) if self.progress.phase is not Phase.PENDING:
+            case actions.RollBack(reason, message, check, abandoned=False):
                 signal = (check.signal or check.name) if check else None
                 at = self._unix(opinion.sample_at)
                 self.progress.would_have = Decision("RollBack", reason, message, now, signal, at)
@@ -345,13 +360,19 @@ class ChangeRun:
                 self._say("WouldPromote", "every step passed", now)
 
     def _retry_suites(self, reason: str, seen: Observation, now: float) -> None:
-        """A stage held by an error or by silence before traffic: ask again, the trouble may be over."""
-        held = (
-            reason.startswith("Held") and reason != "HeldByOperator" and self.progress.phase is Phase.TESTING
-        )
+        """A stage held by an error or by silence: ask again, the trouble may be over.
+
+        Never after INCONCLUSIVE: asking until the answer pleases is no test.
+        """
         done_at = self._stages.done_at
-        if held and done_at is not None and now - done_at >= RETRY_SUITES_SECONDS:
+        if reason not in ("HeldOnError", "HeldOnNoData") or done_at is None:
+            return
+        if now - done_at < RETRY_SUITES_SECONDS:
+            return
+        if self.progress.phase is Phase.TESTING:
             self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
+        elif self.progress.phase is Phase.PROGRESSING:
+            self._stages.compare(f"step-{self.progress.step + 1}", self._guard.suites.on_step, seen)
 
     def _stage_ends_at(self) -> float:
         return self.progress.stage_started_at + self._policy.steps[self.progress.step].hold_seconds
@@ -383,13 +404,18 @@ class ChangeRun:
         self._resuming = False
         progress = self.progress
         self._say("Resumed", f"a new guard goes on in phase {progress.phase}", now)
+        if progress.phase is Phase.TESTING and progress.weight_percent > 0:
+            # It died after the first step's patch: users are on the canary, so they are what is judged.
+            progress.phase, progress.step = (
+                Phase.PROGRESSING,
+                step_at(progress.weight_percent, self._policy.steps),
+            )
         if progress.phase is Phase.TESTING:
             progress.stage_started_at = now
             self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
         elif progress.phase is Phase.PROGRESSING:
             self._begin_step(seen, now, mono)
-        elif progress.phase is Phase.ROLLING_BACK and progress.weight_percent == 0:
-            progress.patched_at = progress.patched_at or now
+        elif progress.phase is Phase.ROLLING_BACK and progress.patched_at is not None:
             self._verify_stable(seen)
 
 

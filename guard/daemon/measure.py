@@ -23,6 +23,7 @@ from guard.errors import TidegateError
 
 POLL_SECONDS = 0.5
 RESOLVE_SECONDS = 5.0
+BLIND_SECONDS = 10.0  # arbitrary: one slow reading is no outage, and a step is longer
 
 
 @dataclass
@@ -46,7 +47,9 @@ class Measurements:
         log_since: float | None = None,
     ) -> None:
         """`log_since` (Unix seconds): from when on the gateway's access log is read; None for now."""
-        self.gateway_error: TidegateError | None = None
+        self._gateway_error: TidegateError | None = None
+        self._read_at: float | None = None  # the gateway's last good reading
+        self._began_at = time.monotonic()
         self.last_canary_request_at: float | None = None
         self._client = client
         self._namespace = namespace
@@ -78,6 +81,13 @@ class Measurements:
             log.stop()
         if self._thread.is_alive():
             self._thread.join(5.0)
+
+    def blind_because(self, now: float) -> str | None:
+        """Why users' traffic cannot be seen; None while the gateway is read."""
+        since = self._read_at if self._read_at is not None else self._began_at
+        if now - since < BLIND_SECONDS:
+            return None
+        return str(self._gateway_error or f"the gateway's metrics were not read for {now - since:.0f} s")
 
     def take(self) -> Batch:
         """What has been seen since the last call."""
@@ -117,9 +127,9 @@ class Measurements:
                 now = time.monotonic()
                 self._take_blocks(self._blocks(counts, read_at, now))
                 read_at = now
-                self.gateway_error = None
+                self._read_at, self._gateway_error = now, None
             except TidegateError as error:
-                self.gateway_error = error
+                self._gateway_error = error
         counters.close()
 
     def _resolve(self) -> list[str]:

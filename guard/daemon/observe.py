@@ -68,9 +68,13 @@ class Observation:
         """Each arm's pods as endpoints to ask, past the gateway."""
         sides = {Arm.BASELINE: self.stable, Arm.CANARY: self.canary}
         return {
-            arm: [Endpoint(f"http://{address}:{port}", arm, api_key) for address in side.addresses]
+            arm: [Endpoint(f"http://{_host(address)}:{port}", arm, api_key) for address in side.addresses]
             for arm, side in sides.items()
         }
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 class Namespace:

@@ -27,6 +27,7 @@ STEP = Situation(
     weight_percent=10,
     verdict=Verdict.PASS,
     suites_done=True,
+    canary_ready=True,
 )
 BAD = Check("errors", Verdict.FAIL, "12 of 20 canary requests failed", signal="errors")
 
@@ -36,7 +37,11 @@ def situation(**changes: object) -> Situation:
 
 
 CASES = [
-    ("a canary that is not ready waits", dict(phase=Phase.PENDING, step=-1, verdict=None), d.Wait),
+    (
+        "a canary that is not ready waits",
+        dict(phase=Phase.PENDING, step=-1, verdict=None, canary_ready=False),
+        d.Wait,
+    ),
     (
         "a refused plan never touches the route",
         dict(phase=Phase.PENDING, step=-1, canary_ready=True, refusal=("RouteHeld", "by another")),
@@ -45,26 +50,34 @@ CASES = [
     ("a ready canary is tested first", dict(phase=Phase.PENDING, step=-1, canary_ready=True), d.StartTesting),
     (
         "a canary that never becomes ready is abandoned",
-        dict(phase=Phase.PENDING, step=-1, now=1100, verdict=None),
+        dict(phase=Phase.PENDING, step=-1, now=1100, verdict=None, canary_ready=False),
         d.RollBack,
     ),
     (
         "no traffic while suites run",
-        dict(phase=Phase.TESTING, step=-1, suites_done=False, verdict=None),
+        dict(phase=Phase.TESTING, weight_percent=0, step=-1, suites_done=False, verdict=None),
         d.Wait,
     ),
-    ("passed suites open the first step", dict(phase=Phase.TESTING, step=-1), d.EnterStep),
-    ("suites without data hold", dict(phase=Phase.TESTING, step=-1, verdict=Verdict.NO_DATA), d.Wait),
-    ("suites with an error hold", dict(phase=Phase.TESTING, step=-1, verdict=Verdict.ERROR), d.Wait),
+    ("passed suites open the first step", dict(phase=Phase.TESTING, weight_percent=0, step=-1), d.EnterStep),
+    (
+        "suites without data hold",
+        dict(phase=Phase.TESTING, weight_percent=0, step=-1, verdict=Verdict.NO_DATA),
+        d.Wait,
+    ),
+    (
+        "suites with an error hold",
+        dict(phase=Phase.TESTING, weight_percent=0, step=-1, verdict=Verdict.ERROR),
+        d.Wait,
+    ),
     (
         "a failed suite rolls back before any traffic",
-        dict(phase=Phase.TESTING, verdict=Verdict.FAIL),
+        dict(phase=Phase.TESTING, weight_percent=0, verdict=Verdict.FAIL),
         d.RollBack,
     ),
     ("a step holds until its time is over", dict(now=1029), d.Wait),
     ("a step waits for its suites", dict(now=1031, suites_done=False), d.Wait),
     ("a passed step opens the next", dict(now=1031), d.EnterStep),
-    ("the last passed step promotes", dict(now=1021, step=2), d.BeginPromotion),
+    ("the last passed step promotes", dict(now=1021, step=2, weight_percent=100), d.BeginPromotion),
     ("silence at the end of a step holds", dict(now=1031, verdict=Verdict.NO_DATA), d.Wait),
     ("a fail in the middle of a hold rolls back at once", dict(verdict=Verdict.FAIL), d.RollBack),
     ("a fail outranks an operator's hold", dict(verdict=Verdict.FAIL, intent=Intent.HOLD), d.RollBack),
@@ -83,15 +96,19 @@ CASES = [
         dict(phase=Phase.PROMOTING, weight_percent=100, stable_has_template=True, stable_ready=True),
         d.ReturnWeight,
     ),
-    ("the canary stays up while its streams end", dict(phase=Phase.PROMOTING, weight_percent=0), d.Wait),
+    (
+        "the canary stays up while its streams end",
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True),
+        d.Wait,
+    ),
     (
         "a drained canary is scaled down",
-        dict(phase=Phase.PROMOTING, weight_percent=0, quiet=True),
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, quiet=True),
         d.ScaleDownCanary,
     ),
     (
         "promotion ends when the canary is down",
-        dict(phase=Phase.PROMOTING, weight_percent=0, quiet=True, canary_scaled_down=True),
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, quiet=True, canary_scaled_down=True),
         d.FinishPromotion,
     ),
     ("a fail while promoting rolls back", dict(phase=Phase.PROMOTING, verdict=Verdict.FAIL), d.RollBack),
@@ -101,16 +118,54 @@ CASES = [
         d.Wait,
     ),
     ("an unfinished rollback is performed again", dict(phase=Phase.ROLLING_BACK), d.RollBack),
-    ("a rollback is not over before it is quiet", dict(phase=Phase.ROLLING_BACK, weight_percent=0), d.Wait),
+    (
+        "a rollback is not over before it is quiet",
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0, returned=True),
+        d.Wait,
+    ),
     (
         "a rollback is not over before the stable is verified",
-        dict(phase=Phase.ROLLING_BACK, weight_percent=0, quiet=True, suites_done=False),
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0, returned=True, quiet=True, suites_done=False),
         d.Wait,
     ),
     (
         "a quiet and verified rollback is over",
-        dict(phase=Phase.ROLLING_BACK, weight_percent=0, quiet=True),
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0, returned=True, quiet=True),
         d.FinishRollback,
+    ),
+    (
+        "a rollback whose patch is not known to be taken is performed again",
+        dict(phase=Phase.ROLLING_BACK, weight_percent=0),
+        d.RollBack,
+    ),
+    (
+        "a weight returned but not noted is returned again",
+        dict(phase=Phase.PROMOTING, weight_percent=0, stable_has_template=True, stable_ready=True),
+        d.ReturnWeight,
+    ),
+    ("no step for a canary that is not ready", dict(now=1031, canary_ready=False), d.Wait),
+    (
+        "no promotion of a canary that is not ready",
+        dict(now=1021, step=2, weight_percent=100, canary_ready=False),
+        d.Wait,
+    ),
+    ("a canary with traffic and no endpoint is rolled back", dict(canary_absent=True), d.RollBack),
+    ("traffic that someone took back ends the change", dict(weight_percent=0), d.RollBack),
+    ("a weight that someone moved holds the step", dict(now=1031, weight_percent=30), d.Wait),
+    (
+        "traffic before the suites passed is taken back",
+        dict(phase=Phase.TESTING, step=-1, weight_percent=50),
+        d.RollBack,
+    ),
+    (
+        "a fail after the stable has the traffic changes nothing",
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, quiet=True, verdict=Verdict.FAIL),
+        d.ScaleDownCanary,
+    ),
+    (
+        "a refusal waits for the watches",
+        dict(phase=Phase.PENDING, step=-1, now=1001, refusal=("PlanChanged", "x")),
+        d.Wait,
     ),
     ("nothing turns a rollback around", dict(phase=Phase.ROLLING_BACK, intent=Intent.PROMOTE), d.RollBack),
 ]

@@ -80,12 +80,16 @@ class Measurements:
         self.probes = Probes()
         self.last_canary_request_at: float | None = None
         self.batch = Batch()
+        self.blind: str | None = None
 
     def start(self) -> None:
         pass
 
     def stop(self) -> None:
         pass
+
+    def blind_because(self, now: float) -> str | None:
+        return self.blind
 
     def take(self) -> Batch:
         batch, self.batch = self.batch, Batch()

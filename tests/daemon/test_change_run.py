@@ -213,7 +213,7 @@ def test_two_restarts_in_a_step_roll_back() -> None:
 def test_a_change_that_may_not_start_touches_nothing(prepare: Callable[[Harness], None], reason: str) -> None:
     harness = Harness()
     prepare(harness)
-    harness.tick()
+    harness.until(Phase.FINISHED, most=10)
     assert harness.run.progress.ended is Reason.REFUSED
     assert harness.run.progress.message.startswith(reason)
     assert harness.target.writes == []
@@ -263,6 +263,111 @@ def test_closing_under_advise_ends_the_change_and_is_no_advice() -> None:
     assert (progress.ended, progress.message) == (Reason.OBSERVED, "closed by an operator")
     assert progress.would_have is None
     assert harness.target.writes == []
+
+
+def until_promoting(harness: Harness) -> None:
+    harness.until(Phase.PROMOTING, **GOOD)
+
+
+@pytest.mark.parametrize("intent", [Intent.ROLL_BACK, Intent.CLOSE])
+def test_a_rollback_from_promoting_never_ends_promoted(intent: Intent) -> None:
+    harness = Harness()
+    until_promoting(harness)
+    harness.run.intent = intent
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    expected = Reason.ROLLED_BACK if intent is Intent.ROLL_BACK else Reason.ABANDONED
+    assert harness.run.progress.ended is expected
+    assert harness.target.phase is RoutePhase.ROLLED_BACK
+    assert "scale down" not in harness.target.writes
+
+
+def test_an_unreadable_gateway_is_an_error_and_holds_although_probes_pass() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.measurements.blind = "the gateway's metrics at http://gateway:9100/metrics could not be read"
+    for _ in range(40):
+        harness.tick()
+    progress = harness.run.progress
+    assert (progress.phase, progress.step, progress.reason) == (Phase.PROGRESSING, 0, "HeldOnError")
+    assert "could not be read" in progress.message
+
+
+def test_a_canary_that_loses_its_endpoints_is_rolled_back() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.canary_ready = False
+    harness.until(Phase.ROLLING_BACK, stable=(2, 0), most=10)
+    assert harness.run.progress.decision is not None
+    assert harness.run.progress.decision.reason == "CanaryGone"
+
+
+def test_a_canary_not_ready_after_its_suites_gets_no_traffic() -> None:
+    harness = Harness()
+    harness.until(Phase.TESTING)
+    harness.target.canary_ready = False
+    for _ in range(20):
+        harness.tick(stable=(2, 0))
+    assert [write for write in harness.target.writes if write.startswith("weight")] == []
+
+
+def test_traffic_that_a_person_took_back_is_not_given_again() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.weight = 0
+    harness.until(Phase.FINISHED, stable=(2, 0), most=40)
+    assert harness.run.progress.ended is Reason.ABANDONED
+    assert harness.target.writes.count("weight 10 Progressing") == 1
+
+
+def test_a_lost_save_before_traffic_does_not_leave_the_change_draining() -> None:
+    harness = Harness()
+    harness.suites["eval"] = Verdict.FAIL
+    harness.until(Phase.TESTING)
+    save, harness.run._save = harness.run._save, failing_once(harness.run._save)
+    harness.until(Phase.FINISHED, most=40)
+    assert save is not harness.run._save
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+
+
+def failing_once(save: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """The API does not take the status in which the rollback is intended, once."""
+    failed = []
+
+    def attempt(progress: Progress) -> None:
+        if progress.decision is not None and not failed:
+            failed.append(True)
+            raise UnreachableError("the API is away")
+        save(progress)
+
+    return attempt
+
+
+def test_a_guard_killed_between_the_first_patch_and_its_status_judges_the_users() -> None:
+    harness = Harness()
+    harness.until(Phase.TESTING)
+    before = harness.saved[-1]
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.saved.append(before)
+    harness.restart()
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    assert harness.run.progress.step == 0
+
+
+def test_a_template_swapped_while_promoting_is_rolled_back() -> None:
+    harness = Harness()
+    until_promoting(harness)
+    harness.target.canary["spec"]["containers"][0]["args"].append("--other")
+    harness.until(Phase.FINISHED, **GOOD, most=60)
+    assert harness.run.progress.ended is Reason.ROLLED_BACK
+
+
+def test_inconclusive_suites_are_not_asked_until_they_please() -> None:
+    harness = Harness()
+    harness.suites["eval"] = Verdict.INCONCLUSIVE
+    harness.until(Phase.TESTING)
+    for _ in range(200):
+        harness.tick()
+    assert [r.suite for _, r in harness.run.results] == ["smoke", "eval"]
 
 
 def test_status_survives_its_round_trip() -> None:

@@ -171,7 +171,10 @@ class KubernetesClient:
             "GET", resource.path(namespace), query, read_seconds=idle_seconds or seconds + 10
         )
         for line in self._lines(response):
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise UnreachableError(f"the watch of {resource.plural} broke off in a line") from error
             if event["type"] == "ERROR":
                 raise _error(int(event["object"].get("code", 500)), event["object"], resource.path(namespace))
             yield event["type"], event["object"]
@@ -195,8 +198,12 @@ class KubernetesClient:
         query: Mapping[str, str] | None = None,
     ) -> Object:
         response = self._send(method, path, query or {}, body, content_type)
+        import urllib3
+
         try:
             document: Object = json.loads(response.data or b"{}")
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(f"the answer of {self.url}{path} broke off: {error}") from error
         except ValueError as error:
             raise UnreachableError(
                 f"{self.url}{path} did not answer in JSON: is it a Kubernetes API?"

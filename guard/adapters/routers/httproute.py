@@ -68,6 +68,10 @@ def read_route(route: Object, stable_service: str, canary_service: str) -> Route
     splits = _splits(route, where, stable_service, canary_service)
     annotations = metadata.get("annotations") or {}
     phase = annotations.get(PHASE)
+    if phase is not None and phase not in set(RoutePhase):
+        raise ConfigurationError(
+            f"{where}: annotation {PHASE} is {phase!r}; expected one of {', '.join(RoutePhase)}"
+        )
     return RouteState(
         namespace=metadata["namespace"],
         name=metadata["name"],

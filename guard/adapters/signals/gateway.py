@@ -50,8 +50,9 @@ class GatewayCounters:
                 reading counts from the last good one.
         """
         added: dict[tuple[str, str], float] = {}
-        for url in urls:
-            current = self._scrape(url)
+        # All pods first: were one pod's counts taken and the next did not answer, they would be lost.
+        scraped = {url: self._scrape(url) for url in urls}
+        for url, current in scraped.items():
             for (_, backend, code), count in increments(self._previous.get(url), current).items():
                 added[backend, code] = added.get((backend, code), 0) + count
             self._previous[url] = current

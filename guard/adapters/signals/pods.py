@@ -3,6 +3,8 @@
 Refuses to guess: a server that does not tell, or does not answer, is None.
 """
 
+import math
+
 import httpx
 
 from guard.adapters.endpoint import Endpoint, Timeouts, open_client
@@ -24,16 +26,16 @@ def requests_in_flight(endpoint: Endpoint, runtime: str, metrics_path: str) -> i
     try:
         with open_client(endpoint, _TIMEOUTS) as client:
             response = client.get(metrics_path)
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return None
     return in_flight(response.text, names) if response.status_code == 200 else None
 
 
 def in_flight(exposition: str, names: list[str]) -> int | None:
     """Sum of the named gauges over their labels; None when none of them is there."""
-    values = [
-        float(line.rsplit(" ", 1)[1])
-        for line in exposition.splitlines()
-        if line.split("{", 1)[0].split(" ", 1)[0] in names
-    ]
-    return round(sum(values)) if values else None
+    rows = [line for line in exposition.splitlines() if line.split("{", 1)[0].split(" ", 1)[0] in names]
+    try:
+        values = [float(row.rsplit(" ", 1)[1]) for row in rows]
+    except (ValueError, IndexError):
+        return None
+    return round(sum(values)) if values and math.isfinite(sum(values)) else None
