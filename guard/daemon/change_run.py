@@ -92,6 +92,10 @@ class ChangeRun:
         return [step.weight_percent for step in self._policy.steps]
 
     @property
+    def enforces(self) -> bool:
+        return self._policy.enforce
+
+    @property
     def finished(self) -> bool:
         return self.progress.phase is Phase.FINISHED
 

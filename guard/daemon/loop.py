@@ -5,6 +5,7 @@ most one Change of a Guard runs at a time; the others wait their turn in order o
 what a tick does.
 """
 
+import base64
 import logging
 import threading
 import time
@@ -26,9 +27,11 @@ from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.progress import Progress, rfc3339
 from guard.daemon.record import Recorder, Render
-from guard.errors import ConfigurationError, TidegateError
+from guard.errors import ConfigurationError, NotFoundError, TidegateError
 
 TICK_SECONDS = 1.0
+MESSAGE_SECONDS = 10.0
+FINALIZER = "tidegate.dev/traffic"
 _WARNINGS = frozenset({Reason.ROLLED_BACK, Reason.REFUSED, Reason.ABANDONED, "ActionFailed"})
 
 log = logging.getLogger("tidegate.guard")
@@ -42,6 +45,7 @@ class _Running:
     recorder: Recorder
     known: int  # lines of the timeline that a predecessor wrote, and has logged
     saved: dict[str, Any] = field(default_factory=dict)
+    saved_at: float = 0.0
     announced: int = 0
 
 
@@ -97,8 +101,6 @@ class Daemon:
             self._lease.release()
 
     def _tick(self) -> None:
-        for guard in self._namespace.guards:
-            self._check_guard(guard)
         waiting = sorted(self._namespace.changes, key=lambda c: c["metadata"]["creationTimestamp"])
         busy = {running.run.guard_name for running in self._running.values()}
         for change in waiting:
@@ -106,26 +108,41 @@ class Daemon:
             finished = (change.get("status") or {}).get("phase") == Phase.FINISHED
             if finished or change["metadata"]["uid"] in self._ended:
                 continue
-            if name not in self._running:
-                if change["spec"].get("guard") in busy:
-                    continue
-                self._begin(change)
-                busy.add(change["spec"].get("guard"))
-            if name in self._running:
-                self._advance(name, change)
+            try:
+                self._turn(name, change, busy)
+            except TidegateError as error:
+                log.warning("change %s: %s", name, error)
+            except Exception:  # one Change's fault is not another's: those go on, and this one is tried again
+                log.exception("change %s: a fault of Tidegate itself", name)
         gone = self._running.keys() - {change["metadata"]["name"] for change in waiting}
         for name in gone:
             self._end(name)
+        for guard in self._namespace.guards:
+            self._check_guard(guard)
+
+    def _turn(self, name: str, change: Object, busy: set[str]) -> None:
+        """One Change's part of a tick; the first of a Guard is begun, the others wait."""
+        if name not in self._running:
+            if change["spec"].get("guard") in busy:
+                return
+            self._begin(change)
+            busy.add(change["spec"].get("guard"))
+        if name in self._running:
+            self._advance(name, change)
 
     def _begin(self, change: Object) -> None:
         name = change["metadata"]["name"]
+        status = change.get("status") or {}
         try:
             spec = parse(ChangeSpec, change["spec"], f"Change {name}: spec")
             api_key = self._api_key(spec.plan.guard)
-        except TidegateError as error:
-            self._refuse(change, str(error))
+        except ConfigurationError as error:
+            if status.get("phase") in (None, Phase.PENDING):
+                self._refuse(change, str(error))
+            else:  # users may be on its canary: ending it here would leave the weight where it is
+                log.error("change %s: cannot go on: %s", name, error)
             return
-        progress = Progress.from_status(change.get("status") or {}, self._now())
+        progress = Progress.from_status(status, self._now())
         folder = self._artifacts / self._namespace.name / name
         secrets = [api_key] if api_key else []
         recorder = Recorder(folder, name, spec, self._render, self._read_config_map, secrets)
@@ -158,24 +175,49 @@ class Daemon:
         running = self._running[name]
         action = change["spec"].get("action")
         running.run.intent = Intent(action) if action else None
-        try:
-            running.run.tick()
-        except TidegateError as error:
-            log.warning("change %s: %s", name, error)
+        if change["metadata"].get("deletionTimestamp"):
+            running.run.intent = Intent.CLOSE
+        running.run.tick()
+        self._hold_object(running, change)
         self._announce(running, change)
         if running.run.finished:
             self._close(name, change)
+
+    def _hold_object(self, running: _Running, change: Object) -> None:
+        """A finalizer while users may be on the canary: a deleted Change still returns their traffic."""
+        touched = running.run.progress.phase is not Phase.PENDING and running.run.enforces
+        if touched and not running.run.finished and FINALIZER not in _finalizers(change):
+            body = {"metadata": {"finalizers": [*_finalizers(change), FINALIZER]}}
+            if not change["metadata"].get("deletionTimestamp"):
+                self._client.patch_merge(CHANGES, self._namespace.name, change["metadata"]["name"], body)
+
+    def _release_object(self, change: Object) -> None:
+        name = change["metadata"]["name"]
+        current = self._client.get(CHANGES, self._namespace.name, name)
+        if FINALIZER in _finalizers(current):
+            left = [f for f in _finalizers(current) if f != FINALIZER]
+            self._client.patch_merge(CHANGES, self._namespace.name, name, {"metadata": {"finalizers": left}})
 
     def _close(self, name: str, change: Object) -> None:
         """Writes the evidence, then the final status: who waits for Finished finds the report."""
         running = self._running[name]
         progress = running.run.progress
-        progress.evidence = running.recorder.finish(running.run)
+        if progress.evidence is None:
+            progress.evidence = self._evidence(running)
         if progress.ended is Reason.PROMOTED:
             self._record_last_known_good(running, change)
         self._save(name, progress)
+        self._release_object(change)
         self._ended.add(change["metadata"]["uid"])
         self._end(name)
+
+    def _evidence(self, running: _Running) -> str:
+        """Where it is; a full disk or a fault in a report must not keep a Change from ending."""
+        try:
+            return running.recorder.finish(running.run)
+        except Exception as error:
+            log.exception("change %s: its evidence could not be written", running.run.name)
+            return f"not written: {type(error).__name__}: {error}"
 
     def _record_last_known_good(self, running: _Running, change: Object) -> None:
         plan = change["spec"]["plan"]
@@ -186,7 +228,10 @@ class Daemon:
             "recordedAt": rfc3339(self._now()),
         }
         body = {"status": {"lastKnownGood": good}}
-        self._client.patch_merge(GUARDS, self._namespace.name, change["spec"]["guard"], body, "status")
+        try:
+            self._client.patch_merge(GUARDS, self._namespace.name, change["spec"]["guard"], body, "status")
+        except NotFoundError:
+            log.warning("guard %s is gone: its last known good is not recorded", change["spec"]["guard"])
 
     def _save(self, name: str, progress: Progress) -> None:
         """Patches the Change's status where it differs from what was last written."""
@@ -194,10 +239,13 @@ class Daemon:
         document = progress.to_status(len(running.run.guard_steps), None)
         if progress.ended is not None and progress.evidence is None:
             return  # finished is written once, with the evidence
-        if document != running.saved:
+        # A message alone counts time down: written at every tick it would wake its own writer.
+        quick = _without_messages(document) != _without_messages(running.saved)
+        due = self._now() - running.saved_at >= MESSAGE_SECONDS
+        if quick or (due and document != running.saved):
             body = {"status": document}
             self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
-            running.saved = document
+            running.saved, running.saved_at = document, self._now()
 
     def _announce(self, running: _Running, change: Object) -> None:
         """New lines of the timeline, as log lines and Events."""
@@ -265,8 +313,6 @@ class Daemon:
         """The runtime's key, read when needed and never stored."""
         if guard.target.auth is None:
             return None
-        import base64
-
         reference = guard.target.auth.secret_ref
         secret = self._client.get(SECRETS, self._namespace.name, reference.name)
         data = secret.get("data") or {}
@@ -288,3 +334,12 @@ def _fault_at(progress: Progress) -> float | None:
     """Since when a predecessor saw the fault that it rolls back for; None where nothing is rolled back."""
     decision = progress.decision
     return (decision.fault_at or decision.at) if decision else None
+
+
+def _finalizers(change: Object) -> list[str]:
+    return list(change["metadata"].get("finalizers") or [])
+
+
+def _without_messages(document: dict[str, Any]) -> dict[str, Any]:
+    conditions = [{**c, "message": ""} for c in document.get("conditions") or []]
+    return {**document, "message": "", "conditions": conditions}

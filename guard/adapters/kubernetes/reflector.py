@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from guard.adapters.kubernetes.client import KubernetesClient, Object, Resource
-from guard.errors import GoneError, TidegateError
+from guard.errors import GoneError
 
 WATCH_SECONDS = 240
 IDLE_SECONDS = 90.0  # the API server sends a bookmark about once a minute
@@ -30,7 +30,7 @@ class Reflector:
         labels: str = "",
     ) -> None:
         self.resource = resource
-        self.error: TidegateError | None = None
+        self.error: Exception | None = None
         self._client = client
         self._namespace = namespace
         self._labels = labels
@@ -73,7 +73,7 @@ class Reflector:
                 version = self._list()
                 backoff = 0.1
                 self._watch(version)
-            except TidegateError as error:
+            except Exception as error:  # a dead thread would freeze the copy for ever, unseen
                 self.error = error
                 self._stop.wait(backoff * random.uniform(0.5, 1.5))
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
