@@ -22,11 +22,12 @@ from guard.testing.cluster.resources import NAMESPACES, Catalog
 from guard.testing.cluster.routes import Routes
 from guard.testing.cluster.store import Store
 from guard.testing.cluster.watch import Signals
+from guard.testing.serving import PromptServer
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
-class _Server(uvicorn.Server):
+class _Server(PromptServer):
     """uvicorn that ends the watches before it waits for open requests."""
 
     def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], None]) -> None:
@@ -84,7 +85,7 @@ class FakeCluster:
             self._connections.wait_attached()
             yield
         finally:
-            server.should_exit = True
+            server.leave()
             thread.join()
 
     def _before_shutdown(self) -> None:

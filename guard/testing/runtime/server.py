@@ -3,7 +3,6 @@
 Owns the port, and the faults that close it. `serve` is for tests; `command` for shells.
 """
 
-import asyncio
 import contextlib
 import socket
 import threading
@@ -14,34 +13,10 @@ import uvicorn
 
 from guard.testing.runtime.app import ScriptedApp, Sent
 from guard.testing.runtime.script import FaultKind, Script
+from guard.testing.serving import PromptServer
 
 _POLL_SECONDS = 0.02
 _START_SECONDS = 10.0
-_TICK_SECONDS = 0.1
-
-
-class _Server(uvicorn.Server):
-    """uvicorn looks ten times a second whether to end; a test has several servers and no time to wait."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._leave = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def leave(self) -> None:
-        """Cut every connection and end; from any thread."""
-        self.should_exit = self.force_exit = True
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                self._loop.call_soon_threadsafe(self._leave.set)
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        ticks = 0
-        while not await self.on_tick(ticks):
-            ticks += 1
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leave.wait(), _TICK_SECONDS)
 
 
 class ScriptedRuntime:
@@ -58,7 +33,7 @@ class ScriptedRuntime:
             self._app.starlette(), log_config=None, log_level="critical", lifespan="off", ws="none"
         )
         config.timeout_graceful_shutdown = 0
-        self._server = _Server(config)
+        self._server = PromptServer(config)
         self._thread = threading.Thread(target=self._run, daemon=True, name="scripted-runtime")
         self._faults = threading.Thread(target=self._watch_faults, daemon=True, name="scripted-faults")
         self._ended = threading.Event()
@@ -104,7 +79,7 @@ class ScriptedRuntime:
     def stop(self) -> None:
         """Cut everything and wait until the threads are gone."""
         self._ended.set()
-        self._server.leave()
+        self._server.leave(cut=True)
         self._thread.join(_START_SECONDS)
         self._faults.join(_START_SECONDS)
         self._socket.close()
@@ -123,7 +98,7 @@ class ScriptedRuntime:
     def _watch_faults(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
             if self._app.faulty(FaultKind.DIE):
-                self._server.leave()
+                self._server.leave(cut=True)
                 self._thread.join(_START_SECONDS)
                 self._ended.set()
             elif self._app.faulty(FaultKind.REFUSE):
