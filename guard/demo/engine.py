@@ -45,7 +45,7 @@ class Engine:
     def check(self) -> None:
         """Raises ConfigurationError when its environment is not there."""
         if not (self.prefix / "bin/python").exists():
-            raise ConfigurationError(f"{self.prefix.name} is missing; run: make {self.prefix.name}")
+            raise ConfigurationError(f"{self.prefix.name} is missing; run: make setup-vllm")
 
 
 ENGINES = {
