@@ -11,7 +11,7 @@ DEMO_FLAGS ?=
 .PHONY: help setup setup-vllm lint test test-unit test-component test-real test-vllm demo clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: .venv/.done ## Make .venv with everything the demo and the tests need
 
