@@ -116,7 +116,7 @@ def test_an_api_that_pauses_in_a_step_does_not_stop_the_change(stand: Stand) -> 
         {"weight": 20, "hold": "15s", "minRequests": 1},
         {"weight": 60, "hold": "5m", "minRequests": 1},
     ]
-    stand.policy(steps=steps)
+    stand.policy(steps=steps, suites={})
     name = stand.open("ops-paused", HARMLESS)
     stand.route(lambda route: weight(route) == 20, "the first step's weight")
     pause(stand.api_process())
