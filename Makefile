@@ -52,7 +52,6 @@ test-real: setup ## Real llama.cpp, Traefik and kubectl
 
 test-vllm: setup setup-vllm ## Real vLLM on the CPU: the suites, the double's contract, one rollout rolled back
 	$(BIN)/pytest -q -m vllm
-	$(BIN)/tidegate demo --engine vllm --only context-cut
 
 demo: setup $(if $(filter vllm,$(ENGINE)),setup-vllm) ## Three real rollouts on this machine: one promoted, two rolled back
 	$(BIN)/tidegate demo --engine $(ENGINE) --api $(API) $(DEMO_FLAGS)
