@@ -68,6 +68,8 @@ class Machine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
     def start_cluster(self, images: Mapping[str, Path], addresses: str) -> None:
         """The API and its node; both serve when this returns."""
