@@ -6,6 +6,7 @@ prints, say) the files named `*_contract.py` run against that API server. `clust
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -27,10 +28,11 @@ def base_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
+def cluster(end_aside: Callable[[Callable[[], None]], None]) -> Iterator[FakeCluster]:
     """A fresh double, for tests that count, compact or break it."""
-    with FakeCluster.serve(host=HOST) as cluster:
-        yield cluster
+    serving = ExitStack()
+    yield serving.enter_context(FakeCluster.serve(host=HOST))
+    end_aside(serving.close)
 
 
 @pytest.fixture
