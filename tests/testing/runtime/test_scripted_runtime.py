@@ -1,8 +1,11 @@
 """The scripted runtime keeps to its script, and to vLLM's forms."""
 
+import json
 import re
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -91,11 +94,24 @@ def test_script_can_change_while_it_serves() -> None:
 
 
 def test_refuse_closes_the_port_and_lets_the_stream_end() -> None:
-    script = Script(answer=lambda _: "a " * 30, itl_seconds=0.01, faults=(Fault(FaultKind.REFUSE, 0.1),))
-    with ScriptedRuntime.serve(script, HOST) as runtime:
-        assert len(post(runtime, HELLO).json()["choices"][0]["message"]["content"].split()) == 30
+    script = Script(answer=lambda _: "a " * 30, itl_seconds=0.01)
+    asked = HELLO | {"stream": True}
+    with (
+        ScriptedRuntime.serve(script, HOST) as runtime,
+        httpx.stream("POST", runtime.url + CHAT, json=asked, trust_env=False) as response,
+    ):
+        runtime.script = replace(script, faults=(Fault(FaultKind.REFUSE),))
         with pytest.raises(httpx.ConnectError):
-            post(runtime, HELLO)
+            post_until(runtime, time.monotonic() + 10)
+        *events, end = [line.removeprefix("data: ") for line in response.iter_lines() if line]
+    deltas = [choice["delta"] for event in events for choice in json.loads(event)["choices"]]
+    assert "".join(delta.get("content") or "" for delta in deltas).split() == ["a"] * 30
+    assert end == "[DONE]"
+
+
+def post_until(runtime: ScriptedRuntime, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        post(runtime, HELLO)
 
 
 @pytest.mark.parametrize("text", ["boom", "boom@1", "hang@x", "hang@-1", "hang@nan", ""])
