@@ -58,8 +58,8 @@ class Machine:
 
     def end(self) -> None:
         """Ends all that was started, last first; waits, then kills. A second Ctrl-C does not stop it."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
         while self._processes:
             _, process = self._processes.pop()
             process.terminate()
@@ -70,6 +70,8 @@ class Machine:
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
     def start_cluster(self, images: Mapping[str, Path], addresses: str) -> None:
         """The API and its node; both serve when this returns."""
