@@ -100,7 +100,9 @@ def routed(cluster: FakeCluster, backends: dict[str, tuple[str, int]]) -> Iterat
         f"--entrypoints.web.address={HOST}:{port}",
         "--global.checknewversion=false",
     ]
-    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    # A KUBECONFIG would win over --endpoint, and ours names no cluster (conftest.py at the root).
+    hidden = {"KUBECONFIG"} | {key for key in os.environ if "proxy" in key.lower()}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
     traefik = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://{HOST}:{port}/"
