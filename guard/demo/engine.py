@@ -70,7 +70,7 @@ ENGINES = {
         harmless="--max-num-seqs=6",
         broken_template=f"--chat-template={TEMPLATE}",
         cut_context="--max-model-len=256",
-        start_seconds=300.0,
+        start_seconds=420.0,
         rollout_seconds=1200.0,
         config_maps={"chat-models": {"folder": str(REPOSITORY / ".tidegate/models")}},
     ),
