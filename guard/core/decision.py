@@ -222,15 +222,15 @@ def _moved_by_others(situation: Situation) -> Action | None:
 
 def _deadline_of_change(situation: Situation, policy: Policy) -> Action | None:
     if situation.intent is Intent.CLOSE:
-        return _abandon(situation, "Closed", "closed by an operator")
+        return _abandon("Closed", "closed by an operator")
     if situation.now < situation.opened_at + policy.change_deadline_seconds:
         return None
     if situation.phase is Phase.PROMOTING:
         return None  # the stable is already being replaced: forward is the shorter way
-    return _abandon(situation, "DeadlineExceeded", "deadlines.change has passed")
+    return _abandon("DeadlineExceeded", "deadlines.change has passed")
 
 
-def _abandon(situation: Situation, reason: str, message: str) -> Action:
+def _abandon(reason: str, message: str) -> Action:
     return RollBack(reason, message, abandoned=True)
 
 
@@ -254,7 +254,7 @@ def _pending(situation: Situation, policy: Policy) -> Action:
     if situation.canary_ready:
         return StartTesting()
     if situation.now >= situation.opened_at + policy.provisioning_deadline_seconds:
-        return _abandon(situation, "ProvisioningDeadlineExceeded", "the canary did not become ready in time")
+        return _abandon("ProvisioningDeadlineExceeded", "the canary did not become ready in time")
     return Wait("WaitingForCanary", "waiting for the canary's replicas to be ready endpoints")
 
 

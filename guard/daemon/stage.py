@@ -31,11 +31,6 @@ class Stage:
     def done(self) -> bool:
         return self._running is None and not self._waiting
 
-    @property
-    def running(self) -> str | None:
-        """The suite under way or next, by name."""
-        return self._waiting[0].name if self._waiting else None
-
     def poll(self) -> SuiteResult | None:
         """A result that has just arrived, if any; starts the next suite."""
         if self._running is not None:
