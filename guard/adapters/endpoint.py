@@ -33,12 +33,16 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one arm is served. `url` has neither a trailing slash nor /v1."""
+    """Where one arm is served. `url` has neither a trailing slash nor /v1.
+
+    `pod` is the name of the pod that answers there, where one does and it is known.
+    """
 
     url: str
     arm: Arm = Arm.CANARY
     api_key: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    pod: str | None = None
 
     @classmethod
     def parse(

@@ -24,6 +24,14 @@ class Replica:
     ready_at: str | None
 
 
+@dataclass(frozen=True, order=True)
+class Address:
+    """Where a Service sends new requests; `pod` is empty where the endpoint names none."""
+
+    ip: str
+    pod: str = ""
+
+
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether `matchLabels` of a selector hold for an object's labels."""
     return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
@@ -42,9 +50,9 @@ def replicas(deployment: Object, pods: Iterable[Object]) -> list[Replica]:
     return sorted((_replica(pod) for pod in mine), key=lambda replica: replica.name)
 
 
-def endpoint_addresses(service: str, namespace: str, slices: Iterable[Object]) -> list[str]:
-    """Addresses of a Service's endpoints that take new requests, in order."""
-    found = set()
+def endpoint_addresses(service: str, namespace: str, slices: Iterable[Object]) -> list[Address]:
+    """A Service's endpoints that take new requests, in the order of their addresses."""
+    found: set[Address] = set()
     for part in slices:
         metadata = part["metadata"]
         owner = (metadata.get("labels") or {}).get("kubernetes.io/service-name")
@@ -52,7 +60,9 @@ def endpoint_addresses(service: str, namespace: str, slices: Iterable[Object]) -
             continue
         for endpoint in part.get("endpoints") or []:
             if (endpoint.get("conditions") or {}).get("ready") is not False:
-                found.update(endpoint["addresses"])
+                target = endpoint.get("targetRef") or {}
+                pod = target.get("name", "") if target.get("kind", "Pod") == "Pod" else ""
+                found.update(Address(ip, pod) for ip in endpoint["addresses"])
     return sorted(found)
 
 

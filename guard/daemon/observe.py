@@ -20,7 +20,7 @@ from guard.adapters.kubernetes.client import (
 )
 from guard.adapters.kubernetes.reflector import Reflector
 from guard.adapters.routers.httproute import RouteState, read_route
-from guard.adapters.workloads import Replica, endpoint_addresses, replicas, rolled_out
+from guard.adapters.workloads import Address, Replica, endpoint_addresses, replicas, rolled_out
 from guard.api.guard import GuardSpec, Track
 from guard.core.blocks import PodEvent
 from guard.core.samples import Arm
@@ -35,7 +35,7 @@ class Side:
 
     deployment: Object | None
     replicas: tuple[Replica, ...]
-    addresses: tuple[str, ...]
+    addresses: tuple[Address, ...]
 
     @property
     def ready(self) -> bool:
@@ -68,13 +68,14 @@ class Observation:
         """Each arm's pods as endpoints to ask, past the gateway."""
         sides = {Arm.BASELINE: self.stable, Arm.CANARY: self.canary}
         return {
-            arm: [Endpoint(f"http://{_host(address)}:{port}", arm, api_key) for address in side.addresses]
+            arm: [_endpoint(address, port, arm, api_key) for address in side.addresses]
             for arm, side in sides.items()
         }
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def _endpoint(address: Address, port: int, arm: Arm, api_key: str | None) -> Endpoint:
+    host = f"[{address.ip}]" if ":" in address.ip else address.ip
+    return Endpoint(f"http://{host}:{port}", arm, api_key, pod=address.pod or None)
 
 
 class Namespace:

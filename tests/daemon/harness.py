@@ -6,7 +6,7 @@ from typing import Any
 
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.routers.httproute import Backend, RouteState, Split
-from guard.adapters.workloads import Replica, same_template
+from guard.adapters.workloads import Address, Replica, same_template
 from guard.api.change import ChangeSpec, Plan, freeze
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
@@ -135,7 +135,7 @@ class Target:
         }
         pod = Replica("pod", "127.0.0.1", ready, restarts, 0, None)
         pods = (pod,) if count else ()
-        return Side(deployment, pods, ("127.0.0.1",) if count and ready else ())
+        return Side(deployment, pods, (Address("127.0.0.1", "pod"),) if count and ready else ())
 
     # the actor's methods
     def _write(self, what: str) -> None:

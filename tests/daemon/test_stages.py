@@ -1,6 +1,7 @@
 """Claims about the suites of a stage."""
 
 from guard.adapters.endpoint import Endpoint
+from guard.adapters.workloads import Address
 from guard.api.suites import EvalSuite, LoadSuite, SmokeSuite, Suite
 from guard.core.check import Check, SuiteResult
 from guard.core.samples import Arm
@@ -45,7 +46,7 @@ class Starter:
 
 def seen(stable: str | None = "10.0.0.1", canary: str | None = "10.0.0.2") -> Observation:
     def side(address: str | None) -> Side:
-        return Side(None, (), (address,) if address else ())
+        return Side(None, (), (Address(address),) if address else ())
 
     return Observation(None, side(stable), side(canary))
 
