@@ -13,6 +13,8 @@ from guard.errors import ConfigurationError
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = REPOSITORY / "stack/manifests"
 TEMPLATE = MANIFESTS / "faults/broken-template.jinja"
+MODEL = "smollm2-135m-instruct"
+MODELS = REPOSITORY / ".tidegate/models"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Engine:
         start_seconds: Most that a pod may take to be ready.
         rollout_seconds: Most that one rollout may take.
         config_maps: name -> data, in namespace inference.
+        needs: What must exist besides the environment.
     """
 
     says: str
@@ -41,11 +44,13 @@ class Engine:
     start_seconds: float
     rollout_seconds: float
     config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    needs: tuple[Path, ...] = ()
 
     def check(self) -> None:
-        """Raises ConfigurationError when its environment is not there."""
-        if not (self.prefix / "bin/python").exists():
-            raise ConfigurationError(f"{self.prefix.name} is missing; run: make setup-vllm")
+        """Raises ConfigurationError when its environment or its model is not there."""
+        for path in (self.prefix / "bin/python", *self.needs):
+            if not path.exists():
+                raise ConfigurationError(f"{path.relative_to(REPOSITORY)} is missing; run: make setup-vllm")
 
 
 ENGINES = {
@@ -72,6 +77,7 @@ ENGINES = {
         cut_context="--max-model-len=256",
         start_seconds=420.0,
         rollout_seconds=1200.0,
-        config_maps={"chat-models": {"folder": str(REPOSITORY / ".tidegate/models")}},
+        config_maps={"chat-models": {"folder": str(MODELS)}},
+        needs=(MODELS / MODEL / "config.json",),
     ),
 }

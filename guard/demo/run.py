@@ -16,14 +16,13 @@ from rich.console import Console
 from guard.adapters.kubernetes.client import ENDPOINT_SLICES, SERVICES
 from guard.adapters.kubernetes.services import endpoint_urls
 from guard.demo import users
-from guard.demo.engine import ENGINES, MANIFESTS, REPOSITORY, Engine
+from guard.demo.engine import ENGINES, MANIFESTS, MODEL, REPOSITORY, Engine
 from guard.demo.machine import DemoError, Machine, need_parts
 from guard.demo.rollouts import NAMESPACE, Outcome, Rollout, run_rollout, with_argument
 from guard.demo.show import Show
 from guard.demo.users import Tally
 from guard.errors import ConfigurationError, TidegateError
 
-MODEL = "smollm2-135m-instruct"
 ADDRESSES = "127.77.0.0/16"
 ROUTE = MANIFESTS / "runtime/route.yaml"
 USERS_PER_SECOND = 0.5
@@ -102,11 +101,13 @@ def _run(machine: Machine, engine: Engine, chosen: Sequence[Rollout], show: Show
     return 0 if good else 1
 
 
-def set_up(machine: Machine, show: Show, engine: Engine = ENGINES["llamacpp"]) -> str:
-    """Starts everything; returns the gateway's URL once the stable answers through it."""
+def set_up(
+    machine: Machine, show: Show, engine: Engine = ENGINES["llamacpp"], addresses: str = ADDRESSES
+) -> str:
+    """Starts everything, pods on `addresses`; returns the gateway's URL once the stable answers there."""
     here = Path(sys.prefix)
     machine.start_cluster(
-        {"tidegate/tidegate": here, "traefik": here, engine.image: engine.prefix}, ADDRESSES
+        {"tidegate/tidegate": here, "traefik": here, engine.image: engine.prefix}, addresses
     )
     show.line("Cluster", f"Kubernetes API at {machine.client.url}")
     for part in ("deploy/crds.yaml", "stack/manifests/namespaces.yaml", "stack/manifests/gateway"):

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from guard.demo import run
+from guard.demo.engine import MODEL
 from guard.demo.machine import Machine
 from guard.demo.show import Show
 from tests.demo.stand import Stand
@@ -20,22 +21,20 @@ USERS = ("--rate=0.5", "--long-ratio=0.6", "--long-lines=10", "--max-tokens=4", 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "ADDRESSES", ADDRESSES)
-        with Machine(tmp_path_factory.mktemp("demo") / "machine", ROOT) as machine:
-            url = run.set_up(machine, Show(Console()))
-            out = machine.folder / "users.jsonl"
-            machine.start(
-                "users", ["-m", "stack.users", f"--url={url}", f"--model={run.MODEL}", f"--out={out}", *USERS]
-            )
-            stand = Stand(machine)
-            yield stand
-            left = psutil.Process().children(recursive=True)
-            pipes = [process.stdout for _, process in machine._processes if process.stdout]
-        for pipe in pipes:
-            pipe.close()
-        for versions in stand.versions.values():
-            versions.join()
+    with Machine(tmp_path_factory.mktemp("demo") / "machine", ROOT) as machine:
+        url = run.set_up(machine, Show(Console()), addresses=ADDRESSES)
+        out = machine.folder / "users.jsonl"
+        machine.start(
+            "users", ["-m", "stack.users", f"--url={url}", f"--model={MODEL}", f"--out={out}", *USERS]
+        )
+        stand = Stand(machine)
+        yield stand
+        left = psutil.Process().children(recursive=True)
+        pipes = [process.stdout for _, process in machine._processes if process.stdout]
+    for pipe in pipes:
+        pipe.close()
+    for versions in stand.versions.values():
+        versions.join()
     _, alive = psutil.wait_procs(left, timeout=20)
     assert not alive
 
