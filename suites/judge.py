@@ -17,7 +17,7 @@ from guard.core.verdict import NotJudged, Verdict, combine
 from guard.errors import TidegateError
 
 
-class Stop(pytest.fail.Exception):
+class Stop(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # mypy knows no class attribute as base
     """Nothing more can be judged here; `check` says why. Tests that stop for one reason share one check."""
 
     def __init__(self, check: Check) -> None:

@@ -1,12 +1,12 @@
 """What a run of the suites was asked to do: the plugin's options, read once and refused by name."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guard.adapters.config_file import read_suites_config
 from guard.adapters.endpoint import Endpoint
+from guard.adapters.endpoint_options import read_api_key, read_endpoint
 from guard.api.suites import SuitesConfig
 from guard.core.samples import Arm
 from guard.errors import ConfigurationError
@@ -31,19 +31,11 @@ def read_options(given: Any) -> RunOptions:
     """
     if given.tidegate_policy_gateway is not None:
         raise ConfigurationError("--policy-gateway: the policy suite is not there yet")
-    key = _api_key(given.tidegate_api_key_env)
-    file, out = given.tidegate_config, given.tidegate_out
-
-    def arm(option: str, url: str, arm: Arm) -> Endpoint:
-        try:
-            return Endpoint.parse(url, arm, api_key=key, ca_file=given.tidegate_ca_file)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{option}: {error}") from error
-
-    baseline = given.tidegate_baseline
+    access = {"api_key": read_api_key(given.tidegate_api_key_env), "ca_file": given.tidegate_ca_file}
+    file, out, baseline = given.tidegate_config, given.tidegate_out, given.tidegate_baseline
     return RunOptions(
-        arm("--candidate", given.tidegate_candidate, Arm.CANARY),
-        None if baseline is None else arm("--baseline", baseline, Arm.BASELINE),
+        read_endpoint("--candidate", given.tidegate_candidate, Arm.CANARY, **access),
+        None if baseline is None else read_endpoint("--baseline", baseline, Arm.BASELINE, **access),
         given.tidegate_model,
         read_suites_config(None if file is None else Path(file)),
         None if out is None else _writable(Path(out)),
@@ -56,11 +48,3 @@ def _writable(folder: Path) -> Path:
     except OSError as error:
         raise ConfigurationError(f"--tidegate-out {folder}: {error.strerror or error}") from error
     return folder.resolve()
-
-
-def _api_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable)):
-        raise ConfigurationError(f"--api-key-env {variable}: no such variable in the environment, or empty")
-    return key

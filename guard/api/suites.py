@@ -11,6 +11,7 @@ objectives:
 ```
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -106,6 +107,16 @@ def to_core(objective: LatencyObjective | ErrorObjective) -> objectives.Objectiv
     if isinstance(objective, ErrorObjective):
         return objectives.ErrorObjective(objective.limit_ratio)
     return objectives.LatencyObjective(objective.signal, objective.quantile_ratio, objective.limit_seconds)
+
+
+def latency_limits(wanted: Iterable[LatencyObjective | ErrorObjective]) -> dict[str, float]:
+    """Seconds for each latency signal; the strictest where it has objectives at several quantiles."""
+    limits: dict[str, float] = {}
+    for objective in wanted:
+        if isinstance(objective, LatencyObjective):
+            known = limits.get(objective.signal, float("inf"))
+            limits[objective.signal] = min(known, objective.limit_seconds)
+    return limits
 
 
 class SuitesConfig(Strict):

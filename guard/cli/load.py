@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from guard.adapters.endpoint import Endpoint
     from guard.core.check import Check
     from guard.load.plan import LoadPlan
     from guard.load.run import LoadResult
@@ -61,15 +62,18 @@ def command(
       tidegate load --candidate http://chat:8000 --model m --rate 2 --duration 60s --out load.parquet
     """
     from guard.adapters.config_file import read_suites_config
+    from guard.adapters.endpoint_options import read_api_key, read_endpoint
     from guard.adapters.requests_file import write_requests
+    from guard.api.suites import latency_limits
     from guard.core.load_checks import judge_client
 
     plan = _plan(**load)
-    limits = _limits(read_suites_config(config_file))
-    api_key = _api_key(api_key_env)
+    limits = latency_limits(read_suites_config(config_file).objectives)
+    api_key = read_api_key(api_key_env)
     _check_folder(out)
-    for url in filter(None, (candidate, baseline)):
-        _check_served(url, model, api_key, ca_file)
+    for option, url in (("--candidate", candidate), ("--baseline", baseline)):
+        if url is not None:
+            _check_served(read_endpoint(option, url, api_key=api_key, ca_file=ca_file), model)
     result, interrupted = _run(
         plan, candidate=candidate, baseline=baseline, model=model, api_key=api_key, ca_file=ca_file
     )
@@ -117,45 +121,24 @@ def _seconds(duration: str) -> float:
         raise click.UsageError(f"--duration {duration}: expected seconds, or such as 90s or 5m") from error
 
 
-def _limits(config: Any) -> dict[str, float]:
-    """Seconds for each measure; the strictest where an objective is set at several quantiles."""
-    from guard.api.suites import LatencyObjective
-
-    limits: dict[str, float] = {}
-    for objective in config.objectives:
-        if isinstance(objective, LatencyObjective):
-            known = limits.get(objective.signal, float("inf"))
-            limits[objective.signal] = min(known, objective.limit_seconds)
-    return limits
-
-
-def _api_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable)):
-        raise click.UsageError(f"--api-key-env {variable}: no such variable in the environment, or empty")
-    return key
-
-
 def _check_folder(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise click.UsageError(f"--out {out}: there is no folder {folder} that can be written")
 
 
-def _check_served(url: str, model: str, api_key: str | None, ca_file: str | None) -> None:
+def _check_served(endpoint: "Endpoint", model: str) -> None:
     """One call before the load: a dead endpoint or a wrong name would only make a file of errors."""
     from guard.adapters.chat import ChatClient
-    from guard.adapters.endpoint import Endpoint, Timeouts
+    from guard.adapters.endpoint import Timeouts
     from guard.adapters.runtimes import served_models
     from guard.errors import NotFoundError
 
-    endpoint = Endpoint.parse(url, api_key=api_key, ca_file=ca_file)
     with ChatClient(endpoint, timeouts=Timeouts(read=10.0)) as client:
         served = [found.id for found in served_models(client)]
     if served and model not in served:
         names = ", ".join(repr(name) for name in served)
-        raise NotFoundError(f"{url} does not serve {model!r}; it serves {names}")
+        raise NotFoundError(f"{endpoint.url} does not serve {model!r}; it serves {names}")
 
 
 def _run(plan: "LoadPlan", **arms: Any) -> "tuple[LoadResult, bool]":

@@ -4,15 +4,14 @@ Owns the choice of suites, their order and their time limits.
 """
 
 import difflib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from guard.adapters.config_file import read_suites_config
 from guard.adapters.endpoint import Endpoint
+from guard.adapters.endpoint_options import read_api_key, read_endpoint
 from guard.api.fields import seconds
 from guard.api.suites import EvalSuite, LoadSuite, PromotionPolicy, SmokeSuite, Suite, SuitesConfig
 from guard.core.fingerprint import EXPECTED_BY_DEFAULT, Fingerprint, confounders
@@ -63,12 +62,11 @@ def make_plan(wishes: Wishes) -> Plan:
     chosen = _chosen(config, wishes.suites)
     named = tuple(wishes.expect_change) or config.expect_change
     policy = wishes.policy or config.policy
-    key = _api_key(wishes.api_key_env)
+    access = {"api_key": read_api_key(wishes.api_key_env), "ca_file": wishes.ca_file}
+    baseline = wishes.baseline
     return Plan(
-        _endpoint("--candidate", wishes.candidate, Arm.CANARY, key, wishes.ca_file),
-        None
-        if wishes.baseline is None
-        else _endpoint("--baseline", wishes.baseline, Arm.BASELINE, key, wishes.ca_file),
+        read_endpoint("--candidate", wishes.candidate, Arm.CANARY, **access),
+        None if baseline is None else read_endpoint("--baseline", baseline, Arm.BASELINE, **access),
         wishes.model,
         config.model_copy(update={"suites": chosen, "policy": policy, "expect_change": named}),
         _expected(named),
@@ -107,32 +105,10 @@ def _refuse_unknown(name: str) -> None:
         raise ConfigurationError(f"--suite {name!r}: no such suite; {hint}")
 
 
-def _endpoint(option: str, url: str, arm: Arm, key: str | None, ca_file: str | None) -> Endpoint:
-    try:
-        parts = urlsplit(url)
-        secret = parts.username is not None or parts.password is not None
-        endpoint = None if secret else Endpoint.parse(url, arm, api_key=key, ca_file=ca_file)
-    except (ConfigurationError, ValueError) as error:
-        raise ConfigurationError(f"{option}: {error}") from error
-    if endpoint is None:
-        raise ConfigurationError(
-            f"{option}: no credentials in a URL (it is written down): use --api-key-env NAME"
-        )
-    return endpoint
-
-
 def _expected(named: Sequence[str] | None) -> frozenset[str]:
     expected = EXPECTED_BY_DEFAULT if named is None else frozenset(named)
     confounders(Fingerprint(), Fingerprint(), expected)  # refuses a field that is none
     return expected
-
-
-def _api_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable)):
-        raise ConfigurationError(f"--api-key-env {variable}: no such variable in the environment, or empty")
-    return key
 
 
 def _dataset(suites: Sequence[Suite], config_file: Path | None) -> Path | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from guard.adapters.requests_file import write_requests
 from guard.api.fields import seconds
-from guard.api.suites import LatencyObjective, LoadSuite, Objective, to_core
+from guard.api.suites import LoadSuite, Objective, latency_limits, to_core
 from guard.core.check import Check
 from guard.core.comparison import compare_errors, compare_latency
 from guard.core.latency import summarise
@@ -110,7 +110,7 @@ def _answers(
     wanted: tuple[Objective, ...],
     min_requests: int,
 ) -> Check:
-    limits = {o.signal: o.limit_seconds for o in wanted if isinstance(o, LatencyObjective)}
+    limits = latency_limits(wanted)
     summaries = {"canary": summarise(canary, limits).to_json()}
     if baseline is not None:
         summaries["baseline"] = summarise(baseline, limits).to_json()
