@@ -1,18 +1,15 @@
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+import trustme
 
 
 @pytest.fixture(scope="session")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for the tests' own address, signed by itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    """PEM files: the issuer's certificate; a chain and its key for the tests' own address."""
     folder: Path = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=load"
-    names = ["-addext", "subjectAltName=IP:127.40.1.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*make.split(), *names], check=True, capture_output=True)
-    return str(certificate), str(key)
+    issuer, server = folder / "issuer.pem", folder / "server.pem"
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(issuer))
+    authority.issue_cert("127.40.1.1").private_key_and_cert_chain_pem.write_to_path(str(server))
+    return str(issuer), str(server)

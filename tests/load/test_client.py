@@ -268,7 +268,7 @@ def test_a_character_split_between_reads_is_whole() -> None:
 
 
 def test_a_certificate_of_nobody_is_refused(tls_files: tuple[str, str]) -> None:
-    with _tls_server(tls_files) as url:
+    with _tls_server(tls_files[1]) as url:
         sample = ask(url)
 
     assert sample.outcome is Outcome.REFUSED
@@ -276,14 +276,14 @@ def test_a_certificate_of_nobody_is_refused(tls_files: tuple[str, str]) -> None:
 
 
 def test_https_works_with_the_issuer_named(tls_files: tuple[str, str]) -> None:
-    with _tls_server(tls_files) as url:
+    with _tls_server(tls_files[1]) as url:
         assert ask(url, ca_file=tls_files[0]).outcome is Outcome.OK
 
 
 @contextmanager
-def _tls_server(files: tuple[str, str]) -> Iterator[str]:
+def _tls_server(server_file: str) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
+    context.load_cert_chain(server_file)
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:
