@@ -7,6 +7,7 @@ the Service's EndpointSlices, so that what is judged is what the gateway would s
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient, Object
@@ -14,14 +15,14 @@ from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient, Obje
 
 @dataclass(frozen=True)
 class Replica:
-    """One pod of an arm."""
+    """One pod of an arm; `ready_at` (Unix seconds, the kubelet's clock) is since when, None while it is not."""
 
     name: str
     address: str | None
     ready: bool
     restarts: int
     oom_kills: int
-    ready_at: str | None
+    ready_at: float | None
 
 
 @dataclass(frozen=True, order=True)
@@ -123,8 +124,12 @@ def _replica(pod: Object) -> Replica:
         ready=ready.get("status") == "True",
         restarts=sum(c.get("restartCount", 0) for c in containers),
         oom_kills=sum(1 for c in containers if _oom_killed(c)),
-        ready_at=ready.get("lastTransitionTime") if ready.get("status") == "True" else None,
+        ready_at=_unix(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
     )
+
+
+def _unix(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
 
 
 def _oom_killed(container: Mapping[str, Any]) -> bool:

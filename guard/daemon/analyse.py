@@ -58,7 +58,8 @@ class Analysis:
     def take_events(self, events: Iterable[PodEvent]) -> None:
         new = list(events)
         if new:
-            self._newest = max(event.at for event in new)
+            times = [event.at for event in new]
+            self._newest = max(times if self._newest is None else [*times, self._newest])
         self.events += new
         self._rule.add_events(new)
 

@@ -71,7 +71,7 @@ class ChangeRun:
         self._drain = Drain(self._guard, measurements, self.analysis)
         self._resuming = progress.phase is not Phase.PENDING
         self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite, clock)
-        self._pods = {Arm.BASELINE: PodWatch(Arm.BASELINE), Arm.CANARY: PodWatch(Arm.CANARY)}
+        self._pods = {arm: PodWatch(arm, self.clock_offset) for arm in (Arm.BASELINE, Arm.CANARY)}
         self._absent_since: float | None = None
         self._template_reported = False
         self._verifying = False

@@ -140,9 +140,14 @@ class Namespace:
 
 @dataclass
 class PodWatch:
-    """Turns successive looks at one arm's pods into events: restarts, out of memory, ready, gone."""
+    """Turns successive looks at one arm's pods into events: restarts, out of memory, ready, gone.
+
+    `clock_offset` turns monotonic seconds into Unix seconds: a pod says itself since when it is ready, and a
+    guard that begins to look later must not take it for a cold one.
+    """
 
     arm: Arm
+    clock_offset: float
     _seen: dict[str, Replica] = field(default_factory=dict)
 
     def events(self, now: float, pods: Iterable[Replica]) -> list[PodEvent]:
@@ -157,8 +162,8 @@ class PodWatch:
 
     def _differences(self, now: float, pod: Replica, before: Replica | None) -> list[PodEvent]:
         found = []
-        if pod.ready and not (before and before.ready):
-            found.append(PodEvent(now, self.arm, pod.name, "ready", ""))
+        if pod.ready and not (before and before.ready and before.ready_at == pod.ready_at):
+            found.append(PodEvent(self._ready_at(now, pod), self.arm, pod.name, "ready", ""))
         if before is None:
             return found
         found += [
@@ -168,3 +173,7 @@ class PodWatch:
         if pod.oom_kills > before.oom_kills:
             found.append(PodEvent(now, self.arm, pod.name, "oom", "OOMKilled"))
         return found
+
+    def _ready_at(self, now: float, pod: Replica) -> float:
+        """Never later than now, whatever the node's clock says."""
+        return now if pod.ready_at is None else min(now, pod.ready_at - self.clock_offset)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from guard.adapters.workloads import Address, endpoint_addresses
+from guard.adapters.workloads import Address, endpoint_addresses, replicas
 
 
 def part(*endpoints: dict[str, Any], service: str = "chat-canary", namespace: str = "inference") -> Any:
@@ -37,3 +37,19 @@ def test_only_ready_endpoints_of_the_service_are_asked() -> None:
         part(endpoint("10.0.0.3", "elsewhere"), namespace="default"),
     ]
     assert endpoint_addresses("chat-canary", "inference", slices) == []
+
+
+def test_a_pod_says_since_when_it_is_ready_in_unix_seconds() -> None:
+    deployment = {
+        "metadata": {"namespace": "inference"},
+        "spec": {"selector": {"matchLabels": {"app": "chat"}}},
+    }
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2027-01-15T08:00:00Z"}
+    metadata = {"name": "chat-a", "namespace": "inference", "labels": {"app": "chat"}}
+    running = {"metadata": metadata, "status": {"conditions": [ready]}}
+    (found,) = replicas(deployment, [running])
+    assert (found.ready, found.ready_at) == (True, 1_800_000_000.0)
+    (starting,) = replicas(
+        deployment, [{**running, "status": {"conditions": [{**ready, "status": "False"}]}}]
+    )
+    assert (starting.ready, starting.ready_at) == (False, None)

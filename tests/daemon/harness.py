@@ -108,6 +108,7 @@ class Target:
     canary_replicas: int = 1
     canary_ready: bool = True
     restarts: int = 0
+    ready_at: float = START - 600.0
     writes: list[str] = field(default_factory=list)
     fail_with: Exception | None = None
 
@@ -133,7 +134,7 @@ class Target:
             "spec": {"replicas": count, "template": template},
             "status": {**status, "observedGeneration": 1},
         }
-        pod = Replica("pod", "127.0.0.1", ready, restarts, 0, None)
+        pod = Replica("pod", "127.0.0.1", ready, restarts, 0, self.ready_at if ready else None)
         pods = (pod,) if count else ()
         return Side(deployment, pods, (Address("127.0.0.1", "pod"),) if count and ready else ())
 

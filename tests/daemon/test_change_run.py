@@ -159,6 +159,15 @@ def test_a_guard_killed_in_a_step_begins_the_hold_anew() -> None:
     assert harness.run.progress.ended is Reason.PROMOTED
 
 
+def test_a_restarted_guard_does_not_take_pods_that_were_long_ready_for_cold_ones() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.restart()
+    harness.tick(**GOOD)
+    ready = [event.at for event in harness.run.analysis.events if event.kind == "ready"]
+    assert ready == [harness.target.ready_at - START] * 2
+
+
 def test_silence_holds_the_step() -> None:
     harness = Harness()
     harness.until(Phase.PROGRESSING)

@@ -1,8 +1,12 @@
 """Claims about what one look at a target says."""
 
-from guard.adapters.workloads import Address
+import pytest
+
+from guard.adapters.workloads import Address, Replica
 from guard.core.samples import Arm
-from guard.daemon.observe import Observation, Side
+from guard.daemon.observe import Observation, PodWatch, Side
+
+OFFSET = 1_800_000_000.0  # Unix less monotonic
 
 
 def side(*addresses: Address) -> Side:
@@ -14,3 +18,28 @@ def test_an_endpoint_knows_the_pod_that_answers_there() -> None:
     found = seen.endpoints(8000)
     assert [(e.url, e.pod) for e in found[Arm.BASELINE]] == [("http://10.0.0.1:8000", "stable-a")]
     assert [(e.url, e.pod) for e in found[Arm.CANARY]] == [("http://[fd00::2]:8000", None)]
+
+
+def pod(ready_at: float | None, ready: bool = True) -> Replica:
+    return Replica("chat-a", "10.0.0.1", ready, 0, 0, ready_at)
+
+
+def ready_events(watch: PodWatch, now: float, replica: Replica) -> list[float]:
+    return [event.at for event in watch.events(now, [replica]) if event.kind == "ready"]
+
+
+def test_a_pod_that_was_ready_long_before_the_first_look_is_not_just_ready() -> None:
+    watch = PodWatch(Arm.CANARY, OFFSET)
+    assert ready_events(watch, 1000.0, pod(OFFSET + 400.0)) == [400.0]
+    assert ready_events(watch, 1001.0, pod(OFFSET + 400.0)) == []
+
+
+def test_a_pod_that_became_ready_again_between_two_looks_is_ready_anew() -> None:
+    watch = PodWatch(Arm.CANARY, OFFSET)
+    watch.events(1000.0, [pod(OFFSET + 400.0)])
+    assert ready_events(watch, 1002.0, pod(OFFSET + 1001.0)) == [1001.0]
+
+
+@pytest.mark.parametrize("said", [None, OFFSET + 1060.0], ids=["no time", "a clock a minute ahead"])
+def test_ready_is_never_later_than_the_look(said: float | None) -> None:
+    assert ready_events(PodWatch(Arm.CANARY, OFFSET), 1000.0, pod(said)) == [1000.0]
