@@ -7,13 +7,14 @@ import contextlib
 import signal
 import subprocess
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from guard.testing.pods.reaper import Reaper, kill_group
+from guard.testing.pods.reaper import START, Reaper, kill_all, kill_group
 
 MEMORY_PERIOD_SECONDS = 0.25
 OOM_EXIT_CODE = 137
@@ -53,10 +54,11 @@ class Process:
         self._reaper = reaper
         self._memory_limit = memory_limit_bytes
         self._ended = threading.Event()
+        self._start = uuid.uuid4().hex
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 argv,
-                env=dict(env),
+                env={**env, START: self._start},
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -70,10 +72,11 @@ class Process:
         return self._process.pid
 
     def wait(self) -> Exit:
-        """Block until the command ended; what it left in its group is then killed."""
+        """Block until the command ended; all that it started is then killed, as with a container's PID 1."""
         over_limit = self._wait_within_memory()
         code = self._process.wait()
         kill_group(self.pid)
+        kill_all(self._start, START)  # those in a session of their own: a suite of a killed guard
         self._reaper.ended(self.pid)
         self._ended.set()
         if over_limit:

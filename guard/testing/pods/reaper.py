@@ -18,6 +18,7 @@ import threading
 import psutil
 
 TOKEN = "LOCAL_PODS_RUN"
+START = "LOCAL_PODS_START"  # of one start of a container
 SWEEPS = 20  # a process may fork while it is being looked for
 
 
@@ -59,14 +60,25 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def processes_of(token: str) -> list[psutil.Process]:
-    """Living processes that were started with this run's token in their environment."""
+def processes_of(token: str, variable: str = TOKEN) -> list[psutil.Process]:
+    """Living processes that have this token in the environment they were started with."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(TOKEN) == token:
+            if process.pid != os.getpid() and process.environ().get(variable) == token:
                 found.append(process)
     return found
+
+
+def kill_all(token: str, variable: str = TOKEN) -> None:
+    """SIGKILL to every process that has the token, until none is left."""
+    for _ in range(SWEEPS):
+        left = processes_of(token, variable)
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not left:
+            return
 
 
 def _main(token: str) -> None:
@@ -78,13 +90,7 @@ def _main(token: str) -> None:
         groups.add(group) if change == "+" else groups.discard(group)
     for group in groups:
         kill_group(group)
-    for _ in range(SWEEPS):
-        left = processes_of(token)
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        if not left:
-            return
+    kill_all(token)
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ def test_a_deaf_process_is_killed_after_its_grace(tmp_path: Path, reaper: Reaper
     assert not psutil.pid_exists(process.pid)
 
 
-def test_children_end_with_their_process(tmp_path: Path, reaper: Reaper) -> None:
-    process = run(LEAVES_A_CHILD.replace("DETACHED", "False"), tmp_path, reaper)
+@pytest.mark.parametrize("detached", ["False", "True"])
+def test_children_end_with_their_process(detached: str, tmp_path: Path, reaper: Reaper) -> None:
+    process = run(LEAVES_A_CHILD.replace("DETACHED", detached), tmp_path, reaper)
     child = psutil.Process(int(first_line(tmp_path / "log", process)))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
