@@ -18,7 +18,7 @@ from guard.cli.kube import cluster_options, connect, need_crds
     "--identity",
     metavar="NAME",
     envvar="POD_NAME",
-    help="This replica's name in the Lease; default $POD_NAME, then the host's name.",
+    help="This replica's name in the Lease, before a random part; default $POD_NAME, then the host's name.",
 )
 def command(
     namespace: str, context: str | None, kubeconfig: str | None, artifacts: str, identity: str | None

@@ -147,11 +147,17 @@ def assert_rolled_back_once(stand: Stand, name: str, status: Any, resumed: int =
 
 def assert_taken_over_when_run_out(leases: list[Object], lost: str) -> None:
     """The lease went from one guard to the other directly, and not before it had run out."""
-    last = max(i for i, lease in enumerate(leases) if lease["spec"]["holderIdentity"] == lost)
+    last = max(i for i, lease in enumerate(leases) if holder(lease) == lost)
     before, after = leases[last]["spec"], leases[last + 1]["spec"]
-    assert after["holderIdentity"] not in ("", lost)
+    assert holder(leases[last + 1]) not in ("", lost)
     waited = datetime.fromisoformat(after["acquireTime"]) - datetime.fromisoformat(before["renewTime"])
     assert waited.total_seconds() >= before["leaseDurationSeconds"]
+
+
+def holder(lease: Object) -> str:
+    """The pod's name, without the random part."""
+    name: str = lease["spec"]["holderIdentity"]
+    return name.partition("_")[0]
 
 
 def assert_not_written_by_the_guard(stand: Stand) -> None:

@@ -6,6 +6,7 @@ anyone else may begin.
 """
 
 import time
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,13 +18,17 @@ RENEW_SECONDS = 2.0
 
 
 class Lease:
-    """Call `hold()` on every tick; it talks to the server only when a renewal is due."""
+    """Call `hold()` on every tick; it talks to the server only when a renewal is due.
 
-    def __init__(self, client: KubernetesClient, namespace: str, name: str, identity: str) -> None:
+    The holder's identity is `replica` and a random part, as in client-go: two processes of one host,
+    or one restarted beside its predecessor, are two candidates.
+    """
+
+    def __init__(self, client: KubernetesClient, namespace: str, name: str, replica: str) -> None:
         self._client = client
         self._namespace = namespace
         self._name = name
-        self._identity = identity
+        self._identity = f"{replica}_{uuid.uuid4()}"
         self._renewed_at: float | None = None
         self._tried_at = float("-inf")
         self._seen: tuple[str, float] | None = None  # another holder's renewTime, and when we first saw it
