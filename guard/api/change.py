@@ -51,6 +51,7 @@ def freeze(guard: GuardSpec, canary_template: Mapping[str, Any], stable_template
 def plan_digest(guard: GuardSpec, canary_template: Mapping[str, Any]) -> str:
     """`sha256:` over canonical JSON of the canary's pod template, steps, objectives, suites and route."""
     spec = guard.to_document()
+    del spec["suites"]["schedule"]  # it probes the stable at all times; no Change is judged by it
     covered = {
         "template": canary_template,
         "steps": spec["steps"],

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions of Guard and Change, made from the models.
+"""The CustomResourceDefinitions of Guard, Change and SuiteRun, made from the models.
 
 `python -m guard.api.crd > deploy/crds.yaml` writes them; a test holds the file to this module. `$ref` is
 inlined, because a CRD's schema has none, and what OpenAPI v3 as Kubernetes reads it lacks is rewritten.
@@ -10,6 +10,7 @@ from typing import Any
 from guard.api.change import ChangeSpec
 from guard.api.fields import Strict
 from guard.api.guard import GuardSpec
+from guard.api.suite_run import SuiteRunSpec
 
 GROUP, VERSION = "tidegate.dev", "v1alpha1"
 
@@ -20,10 +21,11 @@ _KEPT = {
 
 
 def definitions() -> list[dict[str, Any]]:
-    """Both CRDs, ready to apply."""
+    """All CRDs, ready to apply."""
     return [
         _definition("Guard", ["tguard"], GuardSpec, _GUARD_COLUMNS),
         _definition("Change", ["chg"], ChangeSpec, _CHANGE_COLUMNS),
+        _definition("SuiteRun", ["srun"], SuiteRunSpec, _SUITE_RUN_COLUMNS),
     ]
 
 
@@ -43,6 +45,14 @@ _CHANGE_COLUMNS = [
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Ticket", "string", ".spec.ticket", 1),
     ("Risk", "string", ".spec.risk", 1),
+    ("Detail", "string", ".status.message", 1),
+]
+_SUITE_RUN_COLUMNS = [
+    ("Guard", "string", ".spec.guard", 0),
+    ("Suite", "string", ".spec.suite.name", 0),
+    ("Verdict", "string", ".status.verdict", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Endpoint", "string", ".spec.endpoint", 1),
     ("Detail", "string", ".status.message", 1),
 ]
 
@@ -130,7 +140,7 @@ def _merged(variants: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Writes both definitions as YAML to stdout."""
+    """Writes all definitions as YAML to stdout."""
     import yaml
 
     sys.stdout.write("# Made by `python -m guard.api.crd`; edit the models in guard/api instead.\n")

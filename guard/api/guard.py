@@ -4,12 +4,13 @@ Holds only what this version does. A key of a later version is refused by name, 
 than accepted and ignored.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from guard.api.fields import Count, Duration, Strict
 from guard.api.suites import Objective, PromotionPolicy, Suite
+from guard.core.schedule import EXAMPLE, check_cron
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -89,12 +90,35 @@ class Signals(Strict):
     probes: Probes = Probes()
 
 
+def _cron(text: str) -> str:
+    check_cron(text)
+    return text
+
+
+Cron = Annotated[str, AfterValidator(_cron), Field(examples=[EXAMPLE])]
+
+
+class Scheduled(Strict):
+    """Suites that probe the stable at these times (UTC), one after another."""
+
+    cron: Cron
+    suites: Annotated[tuple[Suite, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_suite_once(self) -> "Scheduled":
+        names = [suite.name for suite in self.suites]
+        if len(names) != len(set(names)):
+            raise ValueError("suites: each name once")
+        return self
+
+
 class SuitePlan(Strict):
     """Which suites run when."""
 
     before_traffic: tuple[Suite, ...] = ()
     on_step: tuple[Suite, ...] = ()
     after_rollback: tuple[Suite, ...] = ()
+    schedule: tuple[Scheduled, ...] = ()
 
 
 class Step(Strict):
@@ -121,6 +145,31 @@ class Deadlines(Strict):
     change: Duration = "4h"
 
 
+class UrlKey(SecretKey):
+    """The webhook's URL: whoever knows it may write to the channel."""
+
+    key: str = "url"
+
+
+class Webhook(Strict):
+    secret_ref: UrlKey
+
+
+NotifiedEvent = Literal[
+    "RollingBack", "RolledBack", "WouldRollBack", "Held", "Promoted", "Abandoned", "Refused",
+    "ProbeFailed", "ProbeError", "ProbeRecovered",
+]  # fmt: skip
+
+
+class Notification(Strict):
+    """Who is told of what, by webhook."""
+
+    # `events`, not `on`: YAML 1.1 reads an unquoted `on` as true, and kubectl then sends another key.
+    webhook: Webhook
+    format: Literal["Tidegate", "Slack"] = "Tidegate"
+    events: Annotated[tuple[NotifiedEvent, ...], Field(min_length=1)] = get_args(NotifiedEvent)
+
+
 class GuardSpec(Strict):
     enforcement: Literal["Advise", "Enforce"] = "Advise"
     weights_managed_by: Literal["Tidegate"] = "Tidegate"
@@ -135,6 +184,7 @@ class GuardSpec(Strict):
     on_inconclusive: Literal["Hold", "Rollback"] = "Hold"
     drain: Drain = Drain()
     deadlines: Deadlines = Deadlines()
+    notify: tuple[Notification, ...] = ()
 
     @model_validator(mode="after")
     def _steps_rise(self) -> "GuardSpec":

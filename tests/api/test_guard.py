@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from guard.adapters.runtimes import BY_TYPE
+from guard.api.change import plan_digest
 from guard.api.crd import definitions
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec, Runtime
@@ -40,11 +41,26 @@ def test_the_shipped_guards_are_valid() -> None:
         ({"suites": {"onStep": [{"name": "smok"}]}}, r"suites.onStep\[0\]"),
         ({"objectives": [{"signal": "ttft", "quantile": "95", "limit": "1s"}]}, "quantile"),
         ({"signals": {"gateway": {"type": "Traefik", "url": "gateway:9100"}}}, "signals.gateway.url"),
+        (
+            {"suites": {"schedule": [{"cron": "61 * * * *", "suites": [{"name": "smoke"}]}]}},
+            r"suites.schedule\[0\].cron: expected a cron .* such as '\*/15 \* \* \* \*'.*minute \(got '61",
+        ),
+        ({"suites": {"schedule": [{"cron": "0 3 * * *", "suites": []}]}}, r"schedule\[0\].suites: .* 1 item"),
+        ({"notify": [{"webhook": {"url": "https://chat"}}]}, r"webhook.url: unknown key; .*secretRef"),
+        ({"notify": [{"webhook": {"secretRef": {"name": "h"}}, "events": ["Rolled"]}]}, "RollingBack"),
     ],
 )
 def test_a_wrong_guard_is_refused_by_path(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         parse(GuardSpec, {**GUARD, **change}, "Guard chat: spec")
+
+
+def test_a_schedule_is_no_part_of_what_a_change_was_approved_for() -> None:
+    template = {"spec": {}}
+    schedule = [{"cron": "*/5 * * * *", "suites": [{"name": "smoke"}]}]
+    probed = {**GUARD, "suites": {**GUARD["suites"], "schedule": schedule}}  # type: ignore[dict-item]
+    plain, scheduled = (parse(GuardSpec, document, "Guard") for document in (GUARD, probed))
+    assert plan_digest(plain, template) == plan_digest(scheduled, template)
 
 
 def test_both_tracks_must_differ() -> None:

@@ -67,6 +67,7 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 )
 GUARDS = Resource("tidegate.dev", "v1alpha1", "guards")
 CHANGES = Resource("tidegate.dev", "v1alpha1", "changes")
+SUITE_RUNS = Resource("tidegate.dev", "v1alpha1", "suiteruns")
 
 
 class KubernetesClient:
