@@ -173,6 +173,7 @@ class Daemon:
 
     def _advance(self, name: str, change: Object) -> None:
         running = self._running[name]
+        running.run.progress.generation = change["metadata"].get("generation")
         action = change["spec"].get("action")
         running.run.intent = Intent(action) if action else None
         if change["metadata"].get("deletionTimestamp"):
@@ -236,7 +237,7 @@ class Daemon:
     def _save(self, name: str, progress: Progress) -> None:
         """Patches the Change's status where it differs from what was last written."""
         running = self._running[name]
-        document = progress.to_status(len(running.run.guard_steps), None)
+        document = progress.to_status(len(running.run.guard_steps))
         if progress.ended is not None and progress.evidence is None:
             return  # finished is written once, with the evidence
         # A message alone counts time down: written at every tick it would wake its own writer.
@@ -272,11 +273,12 @@ class Daemon:
         progress.reason, progress.message, progress.finished_at = str(Reason.REFUSED), message, now
         progress.note(now, str(Reason.REFUSED), message)
         log.warning("change %s: refused: %s", name, message)
-        body = {"status": progress.to_status(0, change["metadata"].get("generation"))}
+        progress.generation = change["metadata"].get("generation")
+        body = {"status": progress.to_status(0)}
         self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
 
     def _check_guard(self, guard: Object) -> None:
-        """Says on the Guard whether it can be used, and if not, why."""
+        """Says on the Guard whether it can be used, if not, why, and which Change is under way."""
         name, generation = guard["metadata"]["name"], guard["metadata"].get("generation")
         try:
             spec = parse(GuardSpec, guard["spec"], f"Guard {name}: spec")
@@ -287,7 +289,8 @@ class Daemon:
             accepted = problem is None
         except ConfigurationError as error:
             accepted, reason, message = False, "Invalid", str(error)
-        key = (accepted, reason, message, generation)
+        under_way = next((n for n, r in self._running.items() if r.run.guard_name == name), None)
+        key = (accepted, reason, message, generation, under_way)
         if self._guard_status.get(name) == key:
             return
         condition = {
@@ -296,9 +299,9 @@ class Daemon:
             "reason": reason,
             "message": message,
             "observedGeneration": generation,
-            "lastTransitionTime": rfc3339(self._now()),
+            "lastTransitionTime": _since(guard, accepted) or rfc3339(self._now()),
         }
-        body = {"status": {"conditions": [condition]}}
+        body = {"status": {"conditions": [condition], "change": under_way}}
         try:
             self._client.patch_merge(GUARDS, self._namespace.name, name, body, "status")
             self._guard_status[name] = key
@@ -334,6 +337,13 @@ def _fault_at(progress: Progress) -> float | None:
     """Since when a predecessor saw the fault that it rolls back for; None where nothing is rolled back."""
     decision = progress.decision
     return (decision.fault_at or decision.at) if decision else None
+
+
+def _since(guard: Object, accepted: bool) -> str | None:
+    """When the condition Accepted became what it still is; None where it is another now."""
+    conditions = (guard.get("status") or {}).get("conditions") or []
+    same = (c for c in conditions if c["type"] == "Accepted" and c["status"] == str(accepted))
+    return next((c["lastTransitionTime"] for c in same), None)
 
 
 def _finalizers(change: Object) -> list[str]:

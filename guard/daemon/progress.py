@@ -42,7 +42,7 @@ class Decision:
 
 @dataclass
 class Progress:
-    """One Change's way so far."""
+    """One Change's way so far; `generation` is the Change's that it speaks of."""
 
     opened_at: float
     phase: Phase = Phase.PENDING
@@ -60,6 +60,7 @@ class Progress:
     ended: Reason | None = None
     finished_at: float | None = None
     evidence: str | None = None
+    generation: int | None = None
     suites: list[dict[str, str]] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
 
@@ -84,7 +85,7 @@ class Progress:
             for name, start in starts.items()
         }
 
-    def to_status(self, steps: int, generation: int | None) -> dict[str, Any]:
+    def to_status(self, steps: int) -> dict[str, Any]:
         """`Change.status`, whole."""
         step_text = f"{self.step + 1}/{steps}" if self.step >= 0 else f"-/{steps}"
         return {
@@ -103,7 +104,7 @@ class Progress:
             "finishedAt": rfc3339(self.finished_at),
             "evidence": self.evidence,
             "suites": list(self.suites),
-            "conditions": self._conditions(generation),
+            "conditions": self._conditions(),
             "timeline": [
                 {"at": rfc3339(e.at), "kind": e.kind, "message": e.message}
                 for e in self.timeline[-MAX_TIMELINE:]
@@ -150,7 +151,7 @@ class Progress:
             "seconds": {k: None if v is None else f"{v:.3f}" for k, v in self.rollback_seconds().items()},
         }
 
-    def _conditions(self, generation: int | None) -> list[dict[str, Any]]:
+    def _conditions(self) -> list[dict[str, Any]]:
         """`Finished` for `kubectl wait`, and `Progressing` with what is being waited for."""
         changed = rfc3339(self.finished_at or self.stage_started_at)
         finished = self.ended is not None
@@ -161,7 +162,7 @@ class Progress:
                 "status": "True" if holds else "False",
                 "reason": str(self.ended) if self.ended else self.reason,
                 "message": self.message,
-                "observedGeneration": generation,
+                "observedGeneration": self.generation,
                 "lastTransitionTime": changed,
             }
 

@@ -115,7 +115,7 @@ class Recorder:
         evidence = self._folder.evidence
         start = _first_step_at(progress)
         self._folder.write_evidence("plan.json", self._spec.to_document())
-        self._folder.write_evidence("status.json", progress.to_status(len(self._spec.plan.guard.steps), None))
+        self._folder.write_evidence("status.json", progress.to_status(len(self._spec.plan.guard.steps)))
         samples = run.analysis.samples
         if samples:
             write_requests(evidence / "requests.parquet", samples, {"unix_offset_seconds": str(offset)})

@@ -208,7 +208,7 @@ class Harness:
             actor=self.target,  # type: ignore[arg-type]
             measurements=self.measurements,  # type: ignore[arg-type]
             start_suite=self._suite,
-            save=lambda p: self.saved.append(p.to_status(len(self.guard.steps), None)),
+            save=lambda p: self.saved.append(p.to_status(len(self.guard.steps))),
             clock=self.turned.clock(),
         )
         return self.run

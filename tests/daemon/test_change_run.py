@@ -384,4 +384,4 @@ def test_status_survives_its_round_trip() -> None:
     harness.until(Phase.PROGRESSING, **GOOD)
     harness.until(Phase.ROLLING_BACK, **BAD)
     status = harness.saved[-1]
-    assert Progress.from_status(status, 0.0).to_status(3, None) == status
+    assert Progress.from_status(status, 0.0).to_status(3) == status
