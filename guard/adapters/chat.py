@@ -5,10 +5,12 @@ non-empty delta; times are taken when bytes are read). Refuses to judge, and nev
 under judgement: a refused connection is an outcome. Not for load: its own client is cheaper.
 """
 
+import contextlib
+import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -94,6 +96,8 @@ class ChatClient:
         self._timeouts = timeouts or Timeouts()
         self._clock = clock
         self._http = open_client(endpoint, self._timeouts, trust_env=trust_env)
+        self._connection: socket.socket | None = None
+        self._cut = False
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +109,16 @@ class ChatClient:
 
     def close(self) -> None:
         self._http.close()
+
+    def cut(self) -> None:
+        """For good, from another thread: a completion under way comes back broken once it is connected.
+
+        Closing would not do: a thread that reads from a socket is not woken by it.
+        """
+        self._cut = True
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def get(self, path: str) -> httpx.Response:
         """A set-up call; see `endpoint.get`."""
@@ -121,6 +135,7 @@ class ChatClient:
         stream: bool = True,
         pair_id: str | None = None,
         scheduled_at: float | None = None,
+        watch: Callable[[RequestSample], None] = lambda _: None,
     ) -> Reply:
         """Ask once, never again, and say how it went.
 
@@ -128,6 +143,8 @@ class ChatClient:
             stream: Server-sent events; only these have token times.
             pair_id: The same for both arms of a paired probe.
             scheduled_at: On this client's clock, when the request was due.
+            watch: Given the sample as it is before it ends, so without outcome: when it is sent, and at its
+                first token.
         """
         sample = RequestSample(
             f"{REQUEST_ID_PREFIX}{uuid.uuid4().hex}",
@@ -137,13 +154,16 @@ class ChatClient:
             scheduled_at=scheduled_at,
             sent_at=self._clock(),
         )
+        watch(replace(sample))
         answer = ChatStream()
         headers = {"x-request-id": sample.request_id}
         try:
-            with self._http.stream("POST", _PATH, json=request.body(stream), headers=headers) as response:
+            with self._http.stream(
+                "POST", _PATH, json=request.body(stream), headers=headers, extensions={"trace": self._trace}
+            ) as response:
                 sample.headers_at, sample.status = self._clock(), response.status_code
                 if stream and _is_event_stream(response):
-                    reply = self._read_stream(response, sample, answer)
+                    reply = self._read_stream(response, sample, answer, watch)
                 else:
                     reply = self._read_document(response, sample, stream)
         except httpx.HTTPError as error:
@@ -151,12 +171,28 @@ class ChatClient:
         sample.finished_at = self._clock()
         return reply
 
-    def _read_stream(self, response: httpx.Response, sample: RequestSample, answer: ChatStream) -> Reply:
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore's word on what it does: the only way to a connection that has not answered yet."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._connection = info["return_value"].get_extra_info("socket")
+            if self._cut:
+                self.cut()
+
+    def _read_stream(
+        self,
+        response: httpx.Response,
+        sample: RequestSample,
+        answer: ChatStream,
+        watch: Callable[[RequestSample], None],
+    ) -> Reply:
         deadline = (sample.sent_at or 0.0) + self._timeouts.total
         late = False
         for data in response.iter_bytes():
             at = self._clock()
             answer.feed(data, at)
+            if answer.token_at and sample.first_token_at is None:
+                sample.first_token_at = answer.token_at[0]
+                watch(replace(sample))
             if late := at > deadline:  # a server that sends keep-alive comments never times out on its own
                 break
         outcome, error = stream_outcome(answer.facts)

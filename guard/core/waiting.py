@@ -30,7 +30,8 @@ class Waiting:
             if start is None:
                 self.dropped += 1
             elif sample.outcome is None:
-                self._waiting[sample.request_id] = sample
+                if sample.request_id not in self._expired:
+                    self._waiting[sample.request_id] = sample
             else:
                 self._waiting.pop(sample.request_id, None)
                 if self._expired.pop(sample.request_id, None) is None:

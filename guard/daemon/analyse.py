@@ -32,7 +32,7 @@ class Analysis:
     """One Change's evidence; all times on the process's monotonic clock."""
 
     def __init__(self, spec: GuardSpec) -> None:
-        self.samples: list[RequestSample] = []
+        self._samples: dict[str, RequestSample] = {}  # by request: one that waited is replaced by its end
         self.blocks: list[CounterBlock] = []
         self.events: list[PodEvent] = []
         self._rule = Rule(rule_settings(spec))
@@ -40,15 +40,20 @@ class Analysis:
         self._newest: float | None = None
         self._first_bad: float | None = None
 
+    @property
+    def samples(self) -> list[RequestSample]:
+        """Every request seen one by one, once; without outcome where it still waits."""
+        return list(self._samples.values())
+
     def start_step(self, now: float, weight_percent: int, hold_seconds: float, min_requests: int) -> None:
         self._users_seen = False
         self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
 
     def take(self, batch: Batch, now: float) -> None:
         """Adds what was measured since the last tick."""
-        if batch.samples or batch.blocks:
+        if batch.blocks or any(sample.outcome is not None for sample in batch.samples):
             self._newest = now
-        self.samples += batch.samples
+        self._samples |= {sample.request_id: sample for sample in batch.samples}
         self.blocks += batch.blocks
         self._users_seen = self._users_seen or any(b.arm is Arm.CANARY and b.requests for b in batch.blocks)
         self._rule.add_samples(batch.samples)

@@ -28,7 +28,10 @@ BLIND_SECONDS = 10.0  # arbitrary: one slow reading is no outage, and a step is 
 
 @dataclass
 class Batch:
-    """What was seen since the last batch, on this process's monotonic clock."""
+    """What was seen since the last batch, on this process's monotonic clock.
+
+    A request that still waits is among the samples, without outcome, and comes again when it has ended.
+    """
 
     samples: list[RequestSample] = field(default_factory=list)
     blocks: list[CounterBlock] = field(default_factory=list)
@@ -66,7 +69,7 @@ class Measurements:
         self._logs: dict[str, AccessLog] = {}
         signals = spec.signals.probes
         model = spec.target.runtime.models[0]
-        self.probes = Probes(targets, model, signals.per_minute, signals.max_tokens, self._take_samples)
+        self.probes = Probes(targets, model, signals.per_minute, signals.max_tokens, self._take_sample)
         self._thread = threading.Thread(target=self._run, name="gateway-counters", daemon=True)
 
     def start(self) -> None:
@@ -95,10 +98,11 @@ class Measurements:
             batch, self._batch = self._batch, Batch()
         return batch
 
-    def _take_samples(self, samples: list[RequestSample]) -> None:
+    def _take_sample(self, sample: RequestSample) -> None:
         with self._lock:
-            self._batch.samples += samples
-        self._wake()
+            self._batch.samples.append(sample)
+        if sample.outcome is not None:
+            self._wake()
 
     def _take_blocks(self, blocks: list[CounterBlock]) -> None:
         if blocks:

@@ -30,6 +30,15 @@ def test_request_without_first_token_is_a_timeout_after_sixty_seconds_and_counts
     assert _ended(waiting, _sample(finished_at=90.0, outcome=Outcome.OK)) == []
 
 
+def test_a_token_that_comes_too_late_does_not_make_a_request_wait_again():
+    waiting = Waiting()
+    _ended(waiting, _sample())
+    assert len(list(waiting.expired(75.0))) == 1
+    _ended(waiting, _sample(), _sample(first_token_at=74.0))
+    assert list(waiting.expired(200.0)) == []
+    assert waiting.state()["waiting"] == []
+
+
 def test_streaming_request_is_not_timed_out():
     waiting = Waiting()
     _ended(waiting, _sample(first_token_at=11.0))
