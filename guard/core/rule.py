@@ -6,7 +6,7 @@ clock, to know Kubernetes, and to judge suites (the caller combines). All times 
 FAIL at once when a hard limit is reached, or when .20 E_TTFT + .15 E_ITL + .35 E_errors + .30 E_quality
 reaches 111 (DECISION, small fleet: at most .9 % of good rollouts). E_ITL stands at 1 here. Each is an
 e-value, so looking at every tick costs nothing. Evidence runs on from step to step; counts, restarts and
-objectives are the step's. A FAIL is never taken back.
+objectives are the step's, and an objective is judged once in it. A FAIL is never taken back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ from guard.core.waiting import Waiting
 
 THRESHOLD = 111.0
 WEIGHTS = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ class Rule:
         return self._judge(now, at_end=False)
 
     def judge_step_end(self, now: float) -> Judgement:
-        """The same at the end of the hold, with absolute objectives and, for NonInferior, the proofs."""
+        """The same at the end of the hold, with absolute objectives and, for NonInferior, the proofs.
+
+        May be asked again while the step is held: what its objectives were found to be stands.
+        """
         return self._judge(now, at_end=True)
 
     def _take(self, sample: RequestSample, at: float) -> None:
@@ -205,13 +208,12 @@ class Rule:
 
     def _end_checks(self, now: float) -> list[Check]:
         step = self._step
-        counted = self._tally.objective_checks(step.min_requests if step else 1)
-        strict = self._settings.policy == "NonInferior"
-        if strict:
-            counted.append(self._tally.proof_on_errors())
         since = now - step.started_at if step else None
-        checks = [replace(check, window_seconds=since) for check in counted]
-        return [*checks, self._pairs.proof()] if strict else checks
+        wanted = step.min_requests if step else 1
+        checks = self._tally.objective_checks(wanted, since, self._waiting.current, now)
+        if self._settings.policy == "NonInferior":
+            checks += [replace(self._tally.proof_on_errors(), window_seconds=since), self._pairs.proof()]
+        return checks
 
     def state(self) -> dict[str, Any]:
         """Everything as JSON values: `from_state` goes on with the same numbers, on the same clock."""

@@ -2,10 +2,15 @@
 
 Owns the step's sums and what they say at its end (objectives, NonInferior's proof on errors). Keeps numbers,
 never requests. Refuses to know evidence and hard limits.
+
+An objective is judged once a step (DESIGN 5.9a). A held step is looked at every second, and a test at .001
+that is repeated until it fails rejects far more than one good canary in a thousand. Only while there are too
+few requests is it asked again.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from guard.core.binomial import upper_bound
@@ -26,12 +31,14 @@ class StepTally:
 
     def __init__(self, objectives: Sequence[Objective], state: Mapping[str, Any] | None = None) -> None:
         self._objectives = tuple(objectives)
-        state = state or {"errors": {}, "over": {}}
+        state = state or {"errors": {}, "over": {}, "judged": {}}
         self._errors: _Counts = {key: list(value) for key, value in state["errors"].items()}
         self._over: dict[str, _Counts] = {name: dict(counts) for name, counts in state["over"].items()}
+        self._judged = {name: Check.from_json(check) for name, check in state["judged"].items()}
 
     def state(self) -> dict[str, Any]:
-        return {"errors": self._errors, "over": self._over}
+        judged = {name: check.to_json() for name, check in self._judged.items()}
+        return {"errors": self._errors, "over": self._over, "judged": judged}
 
     def count(self, source: Source, arm: Arm, requests: int, bad: int) -> None:
         _add(self._errors, source, arm, bad, requests)
@@ -59,21 +66,55 @@ class StepTally:
         counts = self._errors if counts is None else counts
         return next((s for s in _PREFERENCE if _get(counts, s, Arm.CANARY).total), None)
 
-    def objective_checks(self, min_requests: int) -> list[Check]:
-        """Every objective, each on its best source.
+    def objective_checks(
+        self,
+        min_requests: int,
+        seconds: float | None,
+        waiting: Iterable[RequestSample] = (),
+        now: float = 0.0,
+    ) -> list[Check]:
+        """Every objective, each on its best source; the answer stands once there were enough requests.
 
         A quantile of probes needs no more of them than one allowed request over the limit (20 for p95),
         for `min_requests` counts users' requests as well.
-        """
-        return [self._objective_check(objective, min_requests) for objective in self._objectives]
 
-    def _objective_check(self, objective: Objective, min_requests: int) -> Check:
-        errors = isinstance(objective, ErrorObjective)
-        counts = self._errors if errors else self._over.get(objective.name, {})
+        Args:
+            seconds: How long the step has been judged: the checks' window.
+            waiting: Requests that have not ended at `now`; those over a limit already count.
+        """
+        waiting = list(waiting)
+        return [self._objective_check(o, min_requests, seconds, waiting, now) for o in self._objectives]
+
+    def _objective_check(
+        self,
+        objective: Objective,
+        min_requests: int,
+        seconds: float | None,
+        waiting: Sequence[RequestSample],
+        now: float,
+    ) -> Check:
+        if objective.name in self._judged:
+            return self._judged[objective.name]
+        counts = self._counts(objective, waiting, now)
         source = self.best_source(counts) or Source.PROBE
         ours, theirs = _get(counts, source, Arm.CANARY), _get(counts, source, Arm.BASELINE)
         needed = min(min_requests, math.ceil(round(1 / max(objective.limit_ratio, 1e-4), 6)))
-        return judge_ratio(objective, ours, theirs if theirs.total else None, min_requests=needed)
+        check = judge_ratio(objective, ours, theirs if theirs.total else None, min_requests=needed)
+        check = replace(check, window_seconds=seconds)
+        if ours.total >= max(1, needed):
+            self._judged[objective.name] = check
+        return check
+
+    def _counts(self, objective: Objective, waiting: Sequence[RequestSample], now: float) -> _Counts:
+        """[bad or over, total] with those that wait."""
+        if isinstance(objective, ErrorObjective):
+            return self._errors
+        counts = {key: list(value) for key, value in self._over.get(objective.name, {}).items()}
+        for sample in waiting:
+            over = is_over(objective, sample, now)
+            if over is not None:
+                _add(counts, sample.source, sample.arm, int(over), 1)
+        return counts
 
     def proof_on_errors(self) -> Check:
         """NonInferior: the canary's error ratio is proven less than 1.5 points above the baseline's.

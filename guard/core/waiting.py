@@ -20,6 +20,11 @@ class Waiting:
         self._expired: dict[str, float] = {}
         self.dropped = 0
 
+    @property
+    def current(self) -> list[RequestSample]:
+        """Those that wait now."""
+        return list(self._waiting.values())
+
     def ended(self, samples: Iterable[RequestSample]) -> Iterator[tuple[RequestSample, float]]:
         """Those that ended, each with the moment at which that was known; the others begin to wait.
 

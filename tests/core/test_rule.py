@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard.core import step_tally
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
-from guard.core.objectives import ErrorObjective, LatencyObjective
+from guard.core.objectives import ErrorObjective, LatencyObjective, judge_ratio
 from guard.core.rule import THRESHOLD, Rule, RuleSettings
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.verdict import Verdict
@@ -159,6 +160,31 @@ def test_breached_objective_fails_at_the_end_of_the_step_only():
     assert judgement.verdict is Verdict.FAIL
     assert judgement.deciding.name == "objective-ttft-p95"
     assert judgement.deciding.window_seconds == 120.0
+
+
+def test_a_held_step_of_a_thousand_ticks_judges_an_objective_once(monkeypatch):
+    judged = []
+    monkeypatch.setattr(
+        step_tally, "judge_ratio", lambda *args, **kw: judged.append(1) or judge_ratio(*args, **kw)
+    )
+    rule = _rule(objectives=(ErrorObjective(0.05),))
+    rule.add_samples(_probes(60))
+    ticks = [rule.judge_step_end(120.0 + tick) for tick in range(1000)]
+    assert len(judged) == 1
+    assert {_by_name(tick)["objective-errors"].window_seconds for tick in ticks} == {120.0}
+    rule.start_step(2000.0, 60, 300.0, 20)
+    assert _by_name(rule.judge_step_end(2001.0))["objective-errors"].verdict is Verdict.NO_DATA
+
+
+def test_what_an_objective_was_found_to_be_survives_a_restart():
+    wanted = (LatencyObjective("ttft", 0.95, 1.0),)
+    rule = _rule(objectives=wanted)
+    rule.add_samples(_probes(60))
+    judgement = rule.judge_step_end(120.0)
+    resumed = Rule.from_state(RuleSettings(wanted), json.loads(json.dumps(rule.state())))
+    resumed.add_samples(_probes(40, start=120.0, ttft=5.0))
+    found = _by_name(resumed.judge_step_end(220.0))["objective-ttft-p95"]
+    assert found == _by_name(judgement)["objective-ttft-p95"]
 
 
 def test_non_inferior_wants_proof_that_a_short_step_cannot_give():

@@ -1,5 +1,5 @@
-from guard.core.objectives import ErrorObjective
-from guard.core.samples import Arm, Source
+from guard.core.objectives import ErrorObjective, LatencyObjective
+from guard.core.samples import Arm, RequestSample, Source
 from guard.core.step_tally import StepTally
 from guard.core.verdict import Verdict
 
@@ -27,9 +27,31 @@ def test_objective_on_errors_takes_users_requests_before_probes_and_mixes_nothin
         (Source.USER, Arm.CANARY, 100, 20),
         objectives=(ErrorObjective(0.05),),
     )
-    [check] = tally.objective_checks(min_requests=50)
+    [check] = tally.objective_checks(50, 300.0)
     assert check.verdict is Verdict.FAIL
-    assert (check.value, check.samples) == (0.2, 100)
+    assert (check.value, check.samples, check.window_seconds) == (0.2, 100, 300.0)
+
+
+def test_an_objective_is_asked_again_while_requests_are_too_few_and_then_stands():
+    tally = _tally((Source.USER, Arm.CANARY, 30, 0), objectives=(ErrorObjective(0.01),))
+    found = []
+    for tick in range(200):
+        found += tally.objective_checks(60, float(tick))
+        tally.count(Source.USER, Arm.CANARY, 1, tick > 100)  # from then on every request is bad
+    assert [check.verdict for check in found[:30]] == [Verdict.INCONCLUSIVE] * 30
+    assert {(check.verdict, check.samples, check.window_seconds) for check in found[30:]} == {
+        (Verdict.PASS, 60, 30.0)
+    }
+
+
+def test_a_request_that_waits_longer_than_the_limit_counts_as_over_it_once():
+    objective = LatencyObjective("ttft", 0.9, 1.0)
+    waiting = [RequestSample(str(i), Source.PROBE, Arm.CANARY, sent_at=float(i)) for i in range(20)]
+    tally = _tally(objectives=(objective,))
+    [early] = tally.objective_checks(15, 10.0, waiting, now=10.0)
+    assert (early.verdict, early.samples) == (Verdict.INCONCLUSIVE, 9)
+    [check] = tally.objective_checks(15, 30.0, waiting, now=30.0)
+    assert (check.verdict, check.value, check.samples) == (Verdict.FAIL, 1.0, 20)
 
 
 def test_errors_are_proven_non_inferior_with_hundreds_of_requests_only():
