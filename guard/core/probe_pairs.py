@@ -4,14 +4,19 @@ Owns joining the two halves of a pair, and leaving out what would compare the wr
 (DESIGN 5.8) and steps in which a canary replica carries clearly more users' traffic than a stable one
 (5.12): there its probes queue longer because of the load, not because of the change. A canary that carries
 less is compared, and may hide a slowdown that load would show; the check says so.
+
+A half is known at its first token, or when it has waited for the cap: 6 times the p99 of the baseline's own
+probes so far, 60 s at most (DESIGN 5.1). Nothing above the cap is told apart, on either arm.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from guard.core.blocks import PodEvent
 from guard.core.check import Check
 from guard.core.hard_limits import FIRST_TOKEN_SECONDS
+from guard.core.latency import quantile
 from guard.core.samples import Arm, Outcome, RequestSample
 from guard.core.ttft_evidence import TtftEvidence
 from guard.core.verdict import Verdict
@@ -19,6 +24,17 @@ from guard.core.verdict import Verdict
 MORE_LOAD = 1.25  # arbitrary: below it, queueing hardly differs
 PARTNER_SECONDS = 120.0
 PROOF_RATIO = 1.25  # DESIGN 5.7: TTFT body
+CAP_RATIO = 6.0
+CAP_VALUES, CAP_VALUES_KEPT = 8, 500  # of the baseline: before it says anything, and at most; arbitrary
+
+
+@dataclass(frozen=True)
+class _Half:
+    """One arm's request: known at `at` (None: it waits), with its TTFT (None: it failed)."""
+
+    start: float
+    at: float | None
+    seconds: float | None
 
 
 class ProbePairs:
@@ -26,7 +42,9 @@ class ProbePairs:
 
     def __init__(self, warm_up_seconds: float) -> None:
         self._warm_up_seconds = warm_up_seconds
-        self._open: dict[str, tuple[str, float | None, float]] = {}
+        self._open: dict[str, dict[str, _Half]] = {}  # pair -> arm -> half
+        self._joined: dict[str, float] = {}  # pair -> when; its requests may still be told of
+        self._baseline: list[float] = []  # the last TTFTs, for the cap
         self._ready: dict[str, dict[str, float]] = {str(arm): {} for arm in Arm}
         self._weight_percent: int | None = None
         self._left_out = 0
@@ -45,20 +63,56 @@ class ProbePairs:
             self._ready[str(event.arm)].pop(event.replica, None)
 
     def add(self, sample: RequestSample, at: float) -> None:
-        """One half of a pair; a request that failed takes its partner with it (errors are judged apart)."""
-        if sample.pair_id is None or self.evidence_of_pairs is None:
+        """One half of a pair as it stands at `at`: it waits, has its first token, or has ended.
+
+        A request that failed takes its partner with it (errors are judged apart).
+        """
+        pair, start = sample.pair_id, sample.started_at
+        if pair is None or start is None or pair in self._joined or self.evidence_of_pairs is None:
             return
-        other = self._open.pop(sample.pair_id, None)
-        if other is None or other[0] == str(sample.arm):
-            self._open = {k: v for k, v in self._open.items() if v[2] > at - PARTNER_SECONDS}
-            self._open[sample.pair_id] = (str(sample.arm), _value(sample), at)
+        if pair not in self._open:
+            self._forget(at - PARTNER_SECONDS)
+        self._open.setdefault(pair, {})[str(sample.arm)] = _half(sample, start, at)
+        self._join(pair)
+
+    def _forget(self, before: float) -> None:
+        """Pairs of which nothing more will come."""
+        self._joined = {pair: at for pair, at in self._joined.items() if at > before}
+        self._open = {
+            pair: halves
+            for pair, halves in self._open.items()
+            if max(half.start for half in halves.values()) > before
+        }
+
+    def _join(self, pair: str) -> None:
+        known = {arm: half for arm, half in self._open[pair].items() if half.at is not None}
+        if len(known) < len(Arm):
             return
-        both = {str(sample.arm): _value(sample), other[0]: other[1]}
-        canary, baseline = both[str(Arm.CANARY)], both[str(Arm.BASELINE)]
-        if canary is None or baseline is None or self.left_out_because(at):
+        del self._open[pair]
+        at = max(half.at or 0.0 for half in known.values())
+        self._joined[pair] = at
+        canary, baseline = known[str(Arm.CANARY)].seconds, known[str(Arm.BASELINE)].seconds
+        cap = self.cap_seconds
+        if baseline is not None:
+            self._baseline = [*self._baseline, baseline][-CAP_VALUES_KEPT:]
+        if canary is None or baseline is None or self.left_out_because(at) or self.evidence_of_pairs is None:
             self._left_out += 1
         else:
-            self.evidence_of_pairs.add(max(at, other[2]), canary, baseline)
+            self.evidence_of_pairs.add(at, min(canary, cap), min(baseline, cap))
+
+    @property
+    def cap_seconds(self) -> float:
+        """What a request's TTFT counts as at most."""
+        p99 = quantile(self._baseline, 0.99) if len(self._baseline) >= CAP_VALUES else None
+        return FIRST_TOKEN_SECONDS if p99 is None else min(FIRST_TOKEN_SECONDS, CAP_RATIO * p99)
+
+    def _cap_waiting(self, now: float) -> None:
+        cap = self.cap_seconds
+        for pair, halves in list(self._open.items()):
+            for arm, half in halves.items():
+                if half.at is None and half.start + cap <= now:
+                    halves[arm] = _Half(half.start, half.start + cap, cap)
+            self._join(pair)
 
     def left_out_because(self, now: float) -> str | None:
         """Why a pair that is known now would not count; None when it would."""
@@ -73,6 +127,7 @@ class ProbePairs:
         return None
 
     def evidence(self, now: float) -> float:
+        self._cap_waiting(now)
         return self.evidence_of_pairs.evidence(now) if self.evidence_of_pairs else 1.0
 
     @property
@@ -107,7 +162,11 @@ class ProbePairs:
 
     def state(self) -> dict[str, Any]:
         return {
-            "open": self._open,
+            "open": {
+                pair: {arm: vars(h) for arm, h in halves.items()} for pair, halves in self._open.items()
+            },
+            "joined": self._joined,
+            "baseline": self._baseline,
             "ready": self._ready,
             "weight_percent": self._weight_percent,
             "left_out": self._left_out,
@@ -117,7 +176,10 @@ class ProbePairs:
     @classmethod
     def from_state(cls, warm_up_seconds: float, state: Mapping[str, Any]) -> Self:
         self = cls(warm_up_seconds)
-        self._open = {key: (arm, value, at) for key, (arm, value, at) in state["open"].items()}
+        for pair, halves in state["open"].items():
+            self._open[pair] = {arm: _Half(**half) for arm, half in halves.items()}
+        self._joined = dict(state["joined"])
+        self._baseline = list(state["baseline"])
         self._ready = {arm: dict(ready) for arm, ready in state["ready"].items()}
         self._weight_percent = state["weight_percent"]
         self._left_out = state["left_out"]
@@ -126,8 +188,12 @@ class ProbePairs:
         return self
 
 
-def _value(sample: RequestSample) -> float | None:
-    """TTFT, at most 60 s; a hang counts as that, an error as nothing."""
-    if sample.ttft_seconds is not None:
-        return min(sample.ttft_seconds, FIRST_TOKEN_SECONDS) if sample.ttft_seconds > 0 else None
-    return FIRST_TOKEN_SECONDS if sample.outcome in (Outcome.TIMEOUT, Outcome.STALLED) else None
+def _half(sample: RequestSample, start: float, at: float) -> _Half:
+    """A hang counts as 60 s (so as the cap), another error as nothing."""
+    ttft = sample.ttft_seconds
+    if ttft is not None and ttft > 0:
+        return _Half(start, min(at, start + ttft), min(ttft, FIRST_TOKEN_SECONDS))
+    if sample.outcome is None:
+        return _Half(start, None, None)
+    hung = ttft is None and sample.outcome in (Outcome.TIMEOUT, Outcome.STALLED)
+    return _Half(start, at, FIRST_TOKEN_SECONDS if hung else None)

@@ -103,6 +103,10 @@ class Rule:
 
     def add_samples(self, samples: Iterable[RequestSample]) -> None:
         """Requests seen one by one. One that still waits (no outcome) may be given again when it ended."""
+        samples = list(samples)
+        for sample in samples:
+            if sample.outcome is None:
+                self._pairs.add(sample, sample.first_token_at or sample.started_at or 0.0)
         for sample, at in self._waiting.ended(samples):
             self._take(sample, at)
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from guard.core.blocks import PodEvent
@@ -55,6 +57,37 @@ def test_a_failed_half_takes_its_partner_with_it_and_a_hang_counts():
     pairs = _started()
     _feed(pairs, 1.0, 3, ttft=None, outcome=Outcome.TIMEOUT)
     assert _compared(pairs) == 3
+
+
+def test_a_half_that_waits_counts_as_six_times_the_baselines_p99_and_only_once():
+    pairs = _started()
+    _feed(pairs, 1.0, 10)
+    assert pairs.cap_seconds == pytest.approx(1.2)
+    hung = _half(Arm.CANARY, 30.0, ttft=None, outcome=None)
+    pairs.add(_half(Arm.BASELINE, 30.0), 30.2)
+    pairs.add(hung, 30.0)
+    pairs.evidence(31.1)
+    assert pairs.state()["open"].keys() == {"30.0"}
+    pairs.evidence(31.3)
+    assert pairs.state()["open"] == {}
+    pairs.add(_half(Arm.CANARY, 30.0, ttft=29.0), 60.0)
+    pairs.add(_half(Arm.BASELINE, 30.0), 60.0)
+    assert (_compared(pairs), pairs.left_out) == (11, 0)
+    assert math.log(pairs.evidence_of_pairs.effect_ratio) == pytest.approx(math.log(6) / 11)
+
+
+def test_the_first_token_is_enough_and_the_end_of_the_answer_adds_nothing():
+    pairs = _started()
+    for outcome in (None, Outcome.OK):
+        for arm in Arm:
+            pairs.add(_half(arm, 5.0, outcome=outcome), 5.2 if outcome is None else 9.0)
+    assert (_compared(pairs, now=10.0), _compared(pairs)) == (1, 1)
+
+
+def test_few_probes_of_the_baseline_set_no_cap_below_a_minute():
+    pairs = _started()
+    _feed(pairs, 1.0, 7)
+    assert pairs.cap_seconds == 60.0
 
 
 def test_cold_replicas_are_left_out_for_180_seconds():

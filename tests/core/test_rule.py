@@ -88,6 +88,29 @@ def test_dead_canary_fails_at_once_and_stays_failed():
     assert rule.judge(400.0).verdict is Verdict.FAIL
 
 
+def test_a_canary_that_hangs_fails_within_seventy_seconds_of_its_first_lost_request():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_samples(_probe(i, 2.0 * i, Arm.BASELINE) for i in range(30, 80))
+    hung = [replace(_probe(i, 2.0 * i, Arm.CANARY), first_token_at=None, outcome=None) for i in range(30, 38)]
+    rule.add_samples(hung)  # eight at most are in flight
+    verdicts = {now: rule.judge(now) for now in (119.0, 130.0)}
+    assert verdicts[119.0].verdict is not Verdict.FAIL
+    assert verdicts[130.0].verdict is Verdict.FAIL
+    assert "6 of 6 canary requests bad in 20 s" in verdicts[130.0].deciding.reason
+    rule.add_samples(replace(s, outcome=Outcome.TIMEOUT, finished_at=s.scheduled_at + 60.1) for s in hung)
+    assert _by_name(rule.judge(140.0))["errors-live"].samples == 38
+
+
+def test_a_hang_in_flight_survives_a_restart():
+    rule = _rule()
+    rule.add_samples(_probes(30))
+    rule.add_samples([replace(_probe(30, 60.0, Arm.CANARY), first_token_at=None, outcome=None)])
+    rule.add_samples([_probe(30, 60.0, Arm.BASELINE)])
+    resumed = Rule.from_state(RuleSettings(), json.loads(json.dumps(rule.state())))
+    assert resumed.judge(130.0) == rule.judge(130.0)
+
+
 def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
     rule = _rule()
     rule.add_samples(_probes(150, bad=range(0, 150, 4)))
