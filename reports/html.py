@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -20,10 +21,15 @@ from reports.plots import plots
 _MOST_DETAIL = 4000  # characters of one check's detail; the evidence folder has all of it
 
 
-def render_html(report: Report) -> str:
-    """The whole page."""
+def render_html(report: Report, evidence: str = "evidence") -> str:
+    """The whole page.
+
+    Args:
+        evidence: The evidence folder as it is reached from where the page will be.
+    """
     return _template().render(
         report=report,
+        link=lambda path: quote(evidence + path.removeprefix("evidence")),
         findings=words.findings(report),
         plots=plots(report),
         arms={str(arm): name for arm, name in words.arm_names(report).items()},

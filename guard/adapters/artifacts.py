@@ -73,11 +73,11 @@ class OutputFolder:
 
     def write(self, name: str, content: bytes) -> Path:
         """DIR/name, whole or not at all."""
-        return _replace(self.path / name, content)
+        return replace_file(self.path / name, content)
 
     def write_evidence(self, name: str, document: Any) -> Path:
         """DIR/evidence/name as canonical JSON, without secrets."""
-        return _replace(self.evidence / name, canonical(document, self._secrets))
+        return replace_file(self.evidence / name, canonical(document, self._secrets))
 
     def copy_evidence(self, source: Path, name: str) -> Path:
         """A copy of a file that the run was told to use.
@@ -86,7 +86,7 @@ class OutputFolder:
             ConfigurationError: It cannot be read.
         """
         try:
-            return _replace(self.evidence / name, source.read_bytes())
+            return replace_file(self.evidence / name, source.read_bytes())
         except OSError as error:
             raise ConfigurationError(f"{source}: {error.strerror or error}") from error
 
@@ -111,7 +111,18 @@ class OutputFolder:
         return RawFile(relative, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def _replace(path: Path, content: bytes) -> Path:
+def folders_of(parent: Path, name: str) -> list[Path]:
+    """The evidence folders of one name, the oldest first: NAME, then NAME~2 where it was used again."""
+    found = []
+    folder = parent / name
+    while folder.is_dir():
+        found.append(folder)
+        folder = parent / f"{name}~{len(found) + 1}"
+    return found
+
+
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(content)
@@ -129,7 +140,7 @@ def _redact(path: Path, secrets: tuple[str, ...]) -> None:
         for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
             clean = clean.replace(form.encode(), _REDACTED.encode())
     if clean != content:
-        _replace(path, clean)
+        replace_file(path, clean)
 
 
 def _redact_parquet(path: Path, secrets: tuple[str, ...]) -> None:

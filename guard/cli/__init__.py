@@ -22,6 +22,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("guard.cli.intent:hold", "Stay at the current step."),
     "resume": ("guard.cli.intent:resume", "Go on after a hold."),
     "rollback": ("guard.cli.intent:rollback", "Return all traffic to the stable now."),
+    "report": ("guard.cli.report", "Render a finished run or Change from its evidence alone."),
+    "verify": ("guard.cli.verify", "Find every file of an evidence folder that was changed, added or lost."),
     "demo": ("guard.cli.demo", "Three real rollouts on this machine, two of them bad."),
 }
 

@@ -62,9 +62,11 @@ def command(suites: str | None, out: Path, as_json: bool, **options: Any) -> int
         folder.write("verdict.json", render_json(unfinished(wishes, "the run has not finished")))
         with progress(without=() if as_json else ("Finished",)) as show:
             report = judge(wishes, folder, show, ignore_more)
-        for name, content in render_all(report).items():
+        contents = render_all(report)
+        for name, content in contents.items():
             folder.write(name, content)
-    click.echo(render_json(report).decode() if as_json else _closing_words(report, out), nl=not as_json)
+    said = contents["verdict.json"].decode() if as_json else _closing_words(report, out)
+    click.echo(said, nl=not as_json)
     return EXIT_CODES[report.verdict]
 
 

@@ -6,15 +6,16 @@ judged. Absence is None or an empty tuple, and a reader says so; no field is fil
 
 A gate fills `sections` with its suites. A guard fills them with the suites before traffic, then for each
 step its suites and one section `live` for what was judged on users' traffic, with `step` and
-`weight_percent` set.
+`weight_percent` set, then the suites after a rollback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, Self
 
 from guard.core.check import Check, SuiteResult
+from guard.core.fingerprint import COMPARED_FIELDS, Fingerprint
 from guard.core.series import RequestPoint, TrafficBin, WeightPoint
 from guard.core.verdict import EXIT_CODES, NotJudged, Verdict
 
@@ -40,6 +41,23 @@ class FieldDifference:
     difference: Difference
 
 
+def fingerprint_differences(
+    before: Fingerprint, after: Fingerprint, confounding: Iterable[str]
+) -> tuple[FieldDifference, ...]:
+    """Every compared field, in the fingerprint's order; `confounding` names those that nobody expected."""
+    confounding = set(confounding)
+
+    def kind(name: str, one: str | None, other: str | None) -> Difference:
+        if one is None or other is None:
+            return Difference.UNKNOWN
+        if one == other:
+            return Difference.SAME
+        return Difference.CONFOUNDED if name in confounding else Difference.EXPECTED
+
+    rows = ((name, getattr(before, name), getattr(after, name)) for name in COMPARED_FIELDS)
+    return tuple(FieldDifference(name, one, other, kind(name, one, other)) for name, one, other in rows)
+
+
 @dataclass(frozen=True)
 class Section:
     """Checks that were judged together: one suite, or one step's live traffic.
@@ -49,6 +67,7 @@ class Section:
         verdict: None when it was not run; `note` then says why. NotJudged when it ran and nothing in it
             could be judged, as a comparison without a baseline: left out when verdicts combine.
         step, weight_percent: Where a Change stood; None before traffic and in a gate.
+        stage: `before-traffic`, `step-1`, `after-rollback`; None in a gate.
         error: Why the suite itself broke.
     """
 
@@ -61,9 +80,16 @@ class Section:
     weight_percent: int | None = None
     error: str | None = None
     note: str | None = None
+    stage: str | None = None
 
     @classmethod
-    def of(cls, result: SuiteResult, step: int | None = None, weight_percent: int | None = None) -> Self:
+    def of(
+        cls,
+        result: SuiteResult,
+        step: int | None = None,
+        weight_percent: int | None = None,
+        stage: str | None = None,
+    ) -> Self:
         """The section of one suite's run."""
         return cls(
             name=result.suite,
@@ -74,12 +100,8 @@ class Section:
             step=step,
             weight_percent=weight_percent,
             error=result.error,
+            stage=stage,
         )
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        checks = tuple(Check.from_json(check) for check in document["checks"])
-        return cls(**{**document, "verdict": _verdict(document["verdict"]), "checks": checks})
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,8 @@ class Deciding:
 class Rollback:
     """How long new user requests still reached the canary: each time runs to the last of them.
 
-    None where the beginning is not known. Streams in flight at the patch are counted apart.
+    None where the beginning is not known. Streams in flight at the patch are counted apart. The moments
+    between which the times run are Unix seconds; `quiet_at` is when no new request was certain.
     """
 
     from_fault_onset_seconds: float | None = None
@@ -112,6 +135,11 @@ class Rollback:
     from_patch_seconds: float | None = None
     streams_finished: int | None = None
     streams_cut: int | None = None
+    fault_at: float | None = None
+    deciding_sample_at: float | None = None
+    patched_at: float | None = None
+    last_new_request_at: float | None = None
+    quiet_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +149,15 @@ class UserImpact:
     requests: int
     failed: int
     by_action: int | None = None
+
+
+@dataclass(frozen=True)
+class LastKnownGood:
+    """What was last promoted before this Change: the plan to return to. `digest` is that plan's."""
+
+    change: str
+    digest: str
+    recorded_at: str | None = None  # RFC 3339, as the Guard's status has it
 
 
 @dataclass(frozen=True)
@@ -142,6 +179,9 @@ class Report:
         candidate, baseline: URLs in a gate, workloads in a Change. Baseline None: not compared.
         action: What was done (`Promoted`, `RolledBack`, `Refused`, `Abandoned`, `Observed`); None in a gate.
         policy: `NoHarmFound` or `NonInferior`.
+        plan_digest: Of a Change's frozen plan: what an approval is given for.
+        approval: Of a Change, in a sentence: who approved it, or why nobody had to.
+        last_known_good: Of a Change's Guard when it was opened; None where none was recorded.
         changed: What differs between the arms, and what could not be known.
         requests: For the plots of time to first token; see `guard.core.series.points`.
         traffic: For the plot of errors; see `guard.core.series.bins`, or fill it from gateway counters.
@@ -173,9 +213,12 @@ class Report:
     weights: tuple[WeightPoint, ...] = ()
     requests: tuple[RequestPoint, ...] = field(default=(), repr=False)
     traffic: tuple[TrafficBin, ...] = field(default=(), repr=False)
+    plan_digest: str | None = None
+    approval: str | None = None
+    last_known_good: LastKnownGood | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, the plots' series included; survives a round trip through `from_json`."""
+        """Everything, the plots' series included; `guard.adapters.evidence` reads it back."""
         plain: dict[str, Any] = _plain(self)
         return {"format": FORMAT, "exit_code": EXIT_CODES[self.verdict], **plain}
 
@@ -183,15 +226,6 @@ class Report:
         """verdict.json: everything but the plots' series, which the raw files hold."""
         bare = replace(self, requests=(), traffic=())
         return {key: value for key, value in bare.to_json().items() if key not in ("requests", "traffic")}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Raises ValueError when the document is of another format."""
-        if document.get("format") != FORMAT:
-            raise ValueError(f"expected format {FORMAT!r}, got {document.get('format')!r}")
-        known = {f.name for f in fields(cls)}
-        read = {key: _READERS.get(key, _same)(value) for key, value in document.items() if key in known}
-        return cls(**read)
 
 
 def _plain(value: Any) -> Any:
@@ -204,41 +238,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _not_judged(result: SuiteResult) -> NotJudged | None:
     words = [check.verdict for check in result.checks if isinstance(check.verdict, NotJudged)]
     every = len(words) == len(result.checks) and not result.error
     return words[0] if words and every else None
-
-
-def _verdict(word: str | None) -> Verdict | NotJudged | None:
-    if word is None:
-        return None
-    return Verdict(word) if word in Verdict.__members__ else NotJudged(word)
-
-
-def _optional(kind: type[Any]) -> Any:
-    return lambda value: None if value is None else kind(**value)
-
-
-def _difference(row: Mapping[str, Any]) -> FieldDifference:
-    return FieldDifference(**{**row, "difference": Difference(row["difference"])})
-
-
-_READERS: Mapping[str, Any] = {
-    "verdict": Verdict,
-    "sections": lambda rows: tuple(Section.from_json(row) for row in rows),
-    "changed": lambda rows: tuple(_difference(row) for row in rows),
-    "deciding": _optional(Deciding),
-    "rollback": _optional(Rollback),
-    "users": _optional(UserImpact),
-    "timeline": lambda rows: tuple(Event(**row) for row in rows),
-    "notes": tuple,
-    "files": lambda rows: tuple(RawFile(**row) for row in rows),
-    "weights": lambda rows: tuple(WeightPoint(**row) for row in rows),
-    "requests": lambda rows: tuple(RequestPoint.from_json(row) for row in rows),
-    "traffic": lambda rows: tuple(TrafficBin.from_json(row) for row in rows),
-}

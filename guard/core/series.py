@@ -4,9 +4,8 @@ Owns turning samples into points and bins. Times are Unix seconds. A guard that 
 counters fills `TrafficBin` from them and has no points.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
 
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 
@@ -29,11 +28,6 @@ class RequestPoint:
     ttft_seconds: float | None
     outcome: Outcome | None
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Self:
-        outcome = None if row["outcome"] is None else Outcome(row["outcome"])
-        return cls(row["at"], Arm(row["arm"]), Source(row["source"]), row["ttft_seconds"], outcome)
-
 
 @dataclass(frozen=True)
 class TrafficBin:
@@ -44,10 +38,6 @@ class TrafficBin:
     arm: Arm
     requests: int
     errors: int
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Self:
-        return cls(**{**row, "arm": Arm(row["arm"])})
 
 
 def points(samples: Iterable[RequestSample], offset_seconds: float = 0.0) -> tuple[RequestPoint, ...]:

@@ -5,15 +5,15 @@ comparison. `ask` does the network's part; judging is pure.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from guard.adapters.chat import ChatClient
 from guard.adapters.endpoint import Endpoint, Timeouts
-from guard.adapters.runtimes import detect, served_models
+from guard.adapters.runtimes import served_models
 from guard.core.check import Check
-from guard.core.evidence import Difference, FieldDifference
-from guard.core.fingerprint import COMPARED_FIELDS, Fingerprint, confounders
+from guard.core.evidence import Difference, FieldDifference, fingerprint_differences
+from guard.core.fingerprint import Fingerprint, confounders
 from guard.core.verdict import Verdict
 from guard.errors import TidegateError, UnreachableError
 
@@ -65,12 +65,6 @@ def ask_models(endpoint: Endpoint) -> Answer:
         return Answer(endpoint.url, error=error)
 
 
-def fingerprint(endpoint: Endpoint, model: str) -> Fingerprint:
-    """What the arm tells of itself. Raises as `served_models`."""
-    with ChatClient(endpoint, timeouts=_TIMEOUTS) as client:
-        return detect(served_models(client)).fingerprint(client, model)
-
-
 def judge_answers(candidate: Answer, baseline: Answer | None, asked: str | None) -> Preflight:
     """Whether the suites may start, and with which model.
 
@@ -97,7 +91,7 @@ def judge_comparison(
     A confounded comparison is INCONCLUSIVE: neither arm was found bad, and nothing could be learnt.
     """
     confounding = confounders(baseline, candidate, expected)
-    rows = differences(baseline, candidate, confounding)
+    rows = fingerprint_differences(baseline, candidate, confounding)
     if not confounding:
         return Check(
             "arms-are-comparable", Verdict.PASS, "no field differs beyond the change", "preflight"
@@ -110,27 +104,6 @@ def judge_comparison(
     flags = " ".join(f"--expect-change {field}" for field in confounding)
     reason = f"confounded, so the comparison is refused: {named}; if that is the change, say {flags}"
     return Check("arms-are-comparable", Verdict.INCONCLUSIVE, reason, "preflight"), rows
-
-
-def differences(
-    baseline: Fingerprint, candidate: Fingerprint, confounding: list[str]
-) -> tuple[FieldDifference, ...]:
-    """Every compared field of the two, in the fingerprint's order."""
-    before, after = baseline.to_json(), candidate.to_json()
-    return tuple(_difference(name, before, after, name in confounding) for name in COMPARED_FIELDS)
-
-
-def _difference(
-    name: str, before: Mapping[str, str | None], after: Mapping[str, str | None], confounds: bool
-) -> FieldDifference:
-    one, other = before[name], after[name]
-    if one is None or other is None:
-        kind = Difference.UNKNOWN
-    elif one == other:
-        kind = Difference.SAME
-    else:
-        kind = Difference.CONFOUNDED if confounds else Difference.EXPECTED
-    return FieldDifference(name, one, other, kind)
 
 
 def _candidate_silent(candidate: Answer, baseline: Answer | None) -> Check:

@@ -15,6 +15,8 @@ from typing import Protocol
 from guard import __version__
 from guard.adapters.artifacts import OutputFolder, canonical
 from guard.adapters.endpoint import Endpoint
+from guard.adapters.evidence import seal_report
+from guard.adapters.fingerprints import read_fingerprint
 from guard.adapters.requests_file import read_metadata, read_requests
 from guard.adapters.suite_runner import start_suite
 from guard.api.suites import Suite
@@ -45,7 +47,7 @@ class Outside:
     ask_both: Callable[[Endpoint, Endpoint | None], tuple[preflight.Answer, preflight.Answer | None]] = (
         preflight.ask_both
     )
-    fingerprint: Callable[[Endpoint, str], Fingerprint] = preflight.fingerprint
+    fingerprint: Callable[[Endpoint, str], Fingerprint] = read_fingerprint
     start_suite: Callable[..., SuiteProcess] = start_suite
     clock: Callable[[], float] = time.time
 
@@ -70,7 +72,7 @@ def judge(
     except TidegateError as error:
         report = unfinished(wishes, str(error), outside.clock())
         on_event(Event(report.started_at, "Refused", report.reason))
-        return replace(report, files=folder.seal())
+        return seal_report(folder, report)
     gate = _Gate(plan, folder, on_event, outside)
     gate.run_to_an_end()
     before_finishing()
@@ -149,8 +151,7 @@ class _Gate:
         report = record.report()
         folder.write_evidence("trace.json", record.trace)
         folder.write_evidence("timeline.json", [asdict(event) for event in record.timeline])
-        folder.write_evidence("report.json", report.to_json())
-        return replace(report, files=folder.seal())
+        return seal_report(folder, report)
 
     def _write_plan(self) -> None:
         plan, config = self._plan, self._plan.config.to_document()

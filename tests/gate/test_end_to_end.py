@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from guard.core.evidence import Report
+from guard.adapters.evidence import parse_report
 from guard.testing.runtime import Fault, Script, ScriptedRuntime
 
 pytestmark = pytest.mark.component
@@ -45,7 +45,7 @@ def _command(out, candidate, *more):
 
 def _gate(out, candidate, *more):
     done = subprocess.run(_command(out, candidate, *more), capture_output=True, text=True, timeout=300)
-    report = Report.from_json(json.loads((out / "verdict.json").read_text()))
+    report = parse_report((out / "verdict.json").read_bytes(), "it")
     return done, report
 
 
@@ -67,7 +67,7 @@ def test_equal_servers_pass_all_suites_with_plots_and_raw_samples(tmp_path, cand
     assert paths >= {"evidence/load/requests.parquet", "evidence/eval/evals.parquet", "evidence/plan.json"}
     page = (out / "report.html").read_text()
     assert page.count("<svg") == 3
-    everything = Report.from_json(json.loads((out / "evidence/report.json").read_text()))
+    everything = parse_report((out / "evidence/report.json").read_bytes(), "it")
     load = next(section for section in report.sections if section.name == "load")
     assert all(load.started_at - 5 < point.at < load.finished_at + 5 for point in everything.requests)
 
@@ -125,7 +125,7 @@ def test_ctrl_c_in_a_suite_leaves_no_process_and_keeps_its_reports(tmp_path):
     assert process.returncode == 3, said
     assert suites
     assert not [pid for pid in suites if os.path.exists(f"/proc/{pid}")]
-    report = Report.from_json(json.loads((tmp_path / "verdict.json").read_text()))
+    report = parse_report((tmp_path / "verdict.json").read_bytes(), "it")
     assert report.reason == "interrupted"
     assert [check.name for check in report.sections[1].checks], "what smoke had found is lost"
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 import pytest
 
 from guard.adapters.artifacts import OutputFolder
+from guard.adapters.evidence import parse_report
 from guard.adapters.requests_file import write_requests
 from guard.core.check import Check, SuiteResult
-from guard.core.evidence import Report, Section
+from guard.core.evidence import Section
 from guard.core.fingerprint import Fingerprint
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.verdict import NotJudged, Verdict
@@ -273,7 +274,7 @@ def test_evidence_lets_the_verdict_be_derived_again(tmp_path):
         "PASS",
         "FAIL",
     ]
-    again = Report.from_json(json.loads((evidence / "report.json").read_bytes()))
+    again = parse_report((evidence / "report.json").read_bytes(), "it")
     assert replace(again, files=report.files) == report
 
 
