@@ -15,6 +15,7 @@ from guard.errors import TidegateError
 # name -> (module[:attribute], one line for the overview); without attribute, the module's `command`
 _COMMANDS: dict[str, tuple[str, str]] = {
     "gate": ("guard.cli.gate", "Judge a candidate once: exit 0 pass, 1 fail, 2 undecided, 3 error."),
+    "probe": ("guard.cli.probe", "Judge what serves now, once or every few minutes, with metrics."),
     "load": ("guard.cli.load", "Send open-loop streaming load and keep every request."),
     "guard": ("guard.cli.guard", "The daemon: judge each Change, move its weight, roll it back."),
     "change": ("guard.cli.change", "Open, list and close Changes."),

@@ -16,6 +16,7 @@ from cronsim import CronSim, CronSimError
 # A load that was planned for the night must not run at noon, because a Change or an outage was in its way.
 # Arbitrary: an hour is late for a probe and early for a working day.
 LATEST_SECONDS = 3600.0
+KEPT = 10  # runs, and as many again of those that did not pass: a night of passes must not bury a failure
 _GAPS = 64  # enough to find the longest gap of schedules that skip nights and weekends
 EXAMPLE = "*/15 * * * *"
 
@@ -87,3 +88,15 @@ def longest_gap_seconds(cron: str, now: float) -> float:
     """The longest time between two runs of the schedule, of the next 64: a result older than that is late."""
     times = islice(CronSim(cron, datetime.fromtimestamp(now, UTC)), _GAPS)
     return max(((b - a).total_seconds() for a, b in pairwise(times)), default=0.0)
+
+
+def superseded(passed: Mapping[str, bool]) -> list[str]:
+    """Runs that need not be kept any more.
+
+    Args:
+        passed: Every finished run by name, oldest first.
+    """
+    newest_first = list(reversed(passed))
+    older = newest_first[KEPT:]
+    failures = [name for name in older if not passed[name]][:KEPT]
+    return [name for name in older if name not in failures]

@@ -73,7 +73,18 @@ def judge(
         report = unfinished(wishes, str(error), outside.clock())
         on_event(Event(report.started_at, "Refused", report.reason))
         return seal_report(folder, report)
-    gate = _Gate(plan, folder, on_event, outside)
+    return judge_plan(plan, folder, on_event, before_finishing, outside)
+
+
+def judge_plan(
+    plan: Plan,
+    folder: OutputFolder,
+    on_event: Callable[[Event], None],
+    before_finishing: Callable[[], None] = lambda: None,
+    outside: Outside | None = None,
+) -> Report:
+    """`judge`, of a plan that is made already."""
+    gate = _Gate(plan, folder, on_event, outside or Outside())
     gate.run_to_an_end()
     before_finishing()
     return gate.finish()

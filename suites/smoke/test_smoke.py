@@ -164,9 +164,8 @@ def test_ttft_median(candidate: Target, settings: SmokeSuite, judge: Judge) -> N
     # Prompts that differ from their start: a shared prefix would be served from the cache.
     replies = [candidate.ask(f"{n}. {PROMPT}", max_tokens=4) for n in range(TTFT_REQUESTS)]
     times = [reply.sample.ttft_seconds for reply in replies]
-    judge.measured(
-        signal="ttft", limit=limit, unit="seconds", samples=len(times), detail={"ttft_seconds": times}
-    )
+    detail = {"ttft_seconds": times, "e2e_seconds": [reply.sample.e2e_seconds for reply in replies]}
+    judge.measured(signal="ttft", limit=limit, unit="seconds", samples=len(times), detail=detail)
     broken = [reply for reply in replies if reply.sample.ttft_seconds is None]
     assert not broken, f"{len(broken)} of {len(replies)} without a token; {_why(broken[0])}"
     median = statistics.median(time for time in times if time is not None)

@@ -1,0 +1,166 @@
+"""Probes: suites on what serves now, without a baseline. Shared by `tidegate probe` and a Guard's schedule.
+
+A probe is a gate run of one arm, so its verdicts, evidence and exit codes are the gate's. Owns what is told
+of each suite of such a run, repeating it without bursts, and which runs are kept. Refuses to know when a
+schedule is due and who is told.
+"""
+
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from guard.adapters.artifacts import OutputFolder
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.requests_file import read_requests
+from guard.adapters.suite_runner import start_suite
+from guard.api.suites import Objective, Suite, SuitesConfig
+from guard.core.check import SuiteResult
+from guard.core.evidence import Event, Report, Section
+from guard.core.fingerprint import EXPECTED_BY_DEFAULT
+from guard.core.schedule import superseded
+from guard.core.verdict import Verdict
+from guard.errors import TidegateError
+from guard.gate.plan import Plan
+from guard.gate.record import PREFLIGHT
+from guard.gate.run import Outside, SuiteProcess, judge_plan
+
+API_KEY_ENV = "TIDEGATE_TARGET_API_KEY"  # of the suite's process alone
+_POLL_SECONDS = 0.1
+_RUN_FOLDER = re.compile(r"\d{8}T\d{6}Z")
+
+
+class StoppedError(TidegateError):
+    """The run was ended from outside: it says nothing of the deployment."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one suite of a run came to; times in seconds, of requests that got that far."""
+
+    suite: str
+    verdict: Verdict
+    ttft_seconds: tuple[float, ...] = ()
+    e2e_seconds: tuple[float, ...] = ()
+
+
+def probe(
+    endpoint: Endpoint,
+    model: str,
+    suite: Suite,
+    objectives: Sequence[Objective],
+    dataset: Path | None,
+    folder: OutputFolder,
+    stop: threading.Event,
+) -> Report:
+    """Run one suite, in the thread of the caller. Once `stop` is set the run ends, as ERROR."""
+    config = SuitesConfig(suites=(suite,), objectives=tuple(objectives))
+    variable = API_KEY_ENV if endpoint.api_key else None
+    plan = Plan(endpoint, None, model, config, EXPECTED_BY_DEFAULT, variable, endpoint.ca_file, dataset)
+    environment = {API_KEY_ENV: endpoint.api_key} if endpoint.api_key else {}
+    start = partial(_start, stop, environment=environment)
+    return judge_plan(plan, folder, _unheard, outside=Outside(start_suite=start))
+
+
+def outcomes(report: Report, suites: Iterable[str], evidence: Path) -> list[Outcome]:
+    """Each suite's part of a report. A suite that was not run, because an earlier one failed, has none.
+
+    Where nothing could be asked at all, that is what every suite came to.
+    """
+    sections = {section.name: section for section in report.sections}
+    found = []
+    for name in suites:
+        section = sections.get(name)
+        refused = PREFLIGHT not in sections or sections[PREFLIGHT].verdict is not Verdict.PASS
+        if section is not None and section.verdict is not None:
+            verdict = section.verdict if isinstance(section.verdict, Verdict) else Verdict.NO_DATA
+            found.append(Outcome(name, verdict, *_times(section, evidence / name / "requests.parquet")))
+        elif refused:
+            found.append(Outcome(name, report.verdict))
+    return found
+
+
+def repeat(once: Callable[[], None], every_seconds: float, stop: threading.Event) -> None:
+    """Calls `once` at every multiple of the period until told to stop; what was missed is left out."""
+    next_at = time.monotonic()
+    while not stop.wait(max(0.0, next_at - time.monotonic())):
+        once()
+        late = max(0.0, time.monotonic() - next_at)
+        next_at += every_seconds * (1 + late // every_seconds)
+
+
+def run_folder(out: Path, now: float) -> Path:
+    """The folder of a run that begins now; sorts by time."""
+    return out / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+
+
+def remove_old_runs(out: Path) -> None:
+    """Leaves the newest runs, and the newest that did not pass."""
+    runs = sorted(path for path in out.iterdir() if path.is_dir() and _RUN_FOLDER.fullmatch(path.name))
+    for name in superseded({run.name: _passed(run) for run in runs}):
+        shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _passed(run: Path) -> bool:
+    try:
+        return bool(json.loads((run / "verdict.json").read_bytes())["verdict"] == Verdict.PASS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _unheard(event: Event) -> None:
+    """The timeline is in the report; nobody watches a scheduled run."""
+
+
+def _times(section: Section, requests: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(TTFT, E2E) of the suite's raw samples: its requests file, or what its checks list."""
+    if requests.is_file():
+        try:
+            samples = read_requests(requests)
+        except TidegateError:
+            return (), ()  # the suite's own verdict says what is wrong with it
+        return _known(s.ttft_seconds for s in samples), _known(s.e2e_seconds for s in samples)
+    details = [check.detail for check in section.checks]
+    listed = {
+        name: _known(value for detail in details for value in _listed(detail.get(name)))
+        for name in ("ttft_seconds", "e2e_seconds")
+    }
+    return listed["ttft_seconds"], listed["e2e_seconds"]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _known(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values if isinstance(value, int | float))
+
+
+class _Stoppable:
+    """A suite's process that is not waited for any longer than `stop` allows."""
+
+    def __init__(self, process: Any, stop: threading.Event) -> None:
+        self._process, self._stop = process, stop
+
+    def wait(self) -> SuiteResult:
+        while True:
+            result: SuiteResult | None = self._process.poll()
+            if result is not None:
+                return result
+            if self._stop.wait(_POLL_SECONDS):
+                raise StoppedError("ended from outside")
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _start(stop: threading.Event, suite: str, **options: Any) -> SuiteProcess:
+    if stop.is_set():
+        raise StoppedError("ended from outside")
+    return _Stoppable(start_suite(suite, **options), stop)
