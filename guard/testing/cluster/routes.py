@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from guard.testing.cluster import protobuf, statuses
+from guard.testing.cluster.access import Access
 from guard.testing.cluster.api import Api, check_kind
 from guard.testing.cluster.documents import Documents
 from guard.testing.cluster.lists import Lists
@@ -38,6 +39,7 @@ class Routes:
         self._signals = signals
         self._documents = Documents(api.catalog)
         self._logs = PodLogs()
+        self._access = Access(api.store)
 
     def reply(self, call: Call) -> Reply:
         """The answer to one call.
@@ -48,6 +50,9 @@ class Routes:
         fixed = self._documents.reply(call)
         if fixed is not None:
             return fixed
+        reviewed = self._access.reply(call)
+        if reviewed is not None:
+            return reviewed
         target = parse_path(call.path)
         if target is None:
             raise statuses.unknown_path()
