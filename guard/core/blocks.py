@@ -73,26 +73,3 @@ class PodEvent:
     replica: str
     kind: str
     detail: str
-
-
-class CounterSeries:
-    """One cumulative counter: successive values in, increments out."""
-
-    def __init__(self) -> None:
-        self._at: float | None = None
-        self._value = 0.0
-
-    def add(self, at: float, value: float) -> float | None:
-        """What was added since the last value.
-
-        A lower value is a restart of the process: it counts from zero, and what came between the last
-        value and the restart is lost. None at the first value, and for one that is not later than the last.
-        """
-        if self._at is None:
-            self._at, self._value = at, value
-            return None
-        if at <= self._at:
-            return None
-        added = value - self._value if value >= self._value else value
-        self._at, self._value = at, value
-        return added

@@ -167,13 +167,9 @@ def _known(samples: Sequence[RequestSample], measure: str) -> list[float]:
 
 
 def _window(samples: Sequence[RequestSample]) -> float | None:
-    starts = [at for s in samples if (at := _start(s)) is not None]
+    starts = [s.started_at for s in samples if s.started_at is not None]
     ends = [s.finished_at for s in samples if s.finished_at is not None]
     return max(ends) - min(starts) if starts and ends else None
-
-
-def _start(sample: RequestSample) -> float | None:
-    return sample.sent_at if sample.scheduled_at is None else sample.scheduled_at
 
 
 def _goodput(

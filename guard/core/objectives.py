@@ -89,15 +89,6 @@ def judge_objective(
     return check if isinstance(objective, ErrorObjective) else _in_seconds(check, objective, canary, baseline)
 
 
-def judge_error_ratio(
-    bad: int, total: int, baseline: ArmCounts | None, *, limit_ratio: float, min_requests: int
-) -> Check:
-    """The error objective where only counters are known."""
-    return judge_ratio(
-        ErrorObjective(limit_ratio), ArmCounts(bad, total), baseline, min_requests=min_requests
-    )
-
-
 def judge_ratio(
     objective: Objective, canary: ArmCounts, baseline: ArmCounts | None, *, min_requests: int
 ) -> Check:
@@ -166,7 +157,7 @@ def is_over(objective: Objective, sample: RequestSample, now: float | None = Non
 
 
 def _waits_too_long(objective: LatencyObjective, sample: RequestSample, now: float | None) -> bool | None:
-    start = sample.scheduled_at if sample.scheduled_at is not None else sample.sent_at
+    start = sample.started_at
     if now is None or start is None or objective.signal in ("itl", "tpot"):
         return None
     return True if now - start > objective.limit_seconds else None

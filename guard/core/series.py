@@ -50,7 +50,7 @@ def points(samples: Iterable[RequestSample], offset_seconds: float = 0.0) -> tup
     found = [
         RequestPoint(start + offset_seconds, s.arm, s.source, s.ttft_seconds, s.outcome)
         for s in samples
-        if (start := s.scheduled_at if s.scheduled_at is not None else s.sent_at) is not None
+        if (start := s.started_at) is not None
     ]
     return tuple(sorted(found, key=lambda point: point.at))
 

@@ -70,7 +70,7 @@ class Waiting:
 
 
 def _start(sample: RequestSample) -> float | None:
-    start = sample.scheduled_at if sample.scheduled_at is not None else sample.sent_at
+    start = sample.started_at
     return start if start is not None and math.isfinite(start) else None
 
 

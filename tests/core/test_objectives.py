@@ -8,7 +8,6 @@ from guard.core.comparison import ArmCounts
 from guard.core.objectives import (
     ErrorObjective,
     LatencyObjective,
-    judge_error_ratio,
     judge_objective,
     judge_ratio,
 )
@@ -99,7 +98,7 @@ def test_request_that_waits_longer_than_the_limit_already_counts():
 def test_error_ratio_from_counters_agrees_with_samples():
     samples = [_sample(outcome=Outcome.ERROR)] * 6 + [_sample()] * 94
     by_samples = _judge(ErrorObjective(0.01), samples)
-    by_counters = judge_error_ratio(6, 100, None, limit_ratio=0.01, min_requests=20)
+    by_counters = judge_ratio(ErrorObjective(0.01), ArmCounts(6, 100), None, min_requests=20)
     assert replace(by_samples, window_seconds=None) == by_counters  # counters alone know no time
     assert by_counters.verdict is Verdict.FAIL
 

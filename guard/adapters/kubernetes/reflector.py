@@ -2,12 +2,11 @@
 
 Level-triggered: readers look at `objects()` whenever they like, and `on_change` only wakes them. The official
 client's informer is not used: it dies on custom resources and reconnects hundreds of times a second while
-the server is down. Staleness is visible (`seconds_silent`), never hidden.
+the server is down. While the server cannot be heard, `error` says why.
 """
 
 import random
 import threading
-import time
 from collections.abc import Callable
 
 from guard.adapters.kubernetes.client import KubernetesClient, Object, Resource
@@ -39,7 +38,6 @@ class Reflector:
         self._lock = threading.Lock()
         self._synced = threading.Event()
         self._stop = threading.Event()
-        self._heard_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"reflector-{resource.plural}", daemon=True)
 
     def start(self) -> None:
@@ -60,11 +58,6 @@ class Reflector:
     def get(self, namespace: str, name: str) -> Object | None:
         with self._lock:
             return self._objects.get((namespace, name))
-
-    @property
-    def seconds_silent(self) -> float:
-        """Since the server last said anything, bookmarks included; infinite before the first list."""
-        return float("inf") if self._heard_at is None else time.monotonic() - self._heard_at
 
     def _run(self) -> None:
         backoff = 0.1
@@ -115,7 +108,6 @@ class Reflector:
         self._heard(changed=kind != "BOOKMARK")
 
     def _heard(self, changed: bool = True) -> None:
-        self._heard_at = time.monotonic()
         self.error = None
         if changed:
             self._on_change()
