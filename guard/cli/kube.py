@@ -31,11 +31,13 @@ def cluster_options(command: Command) -> Command:
     return command
 
 
-def connect(kubeconfig: str | None, context: str | None) -> "KubernetesClient":
+def connect(
+    kubeconfig: str | None, context: str | None, impersonate: str | None = None
+) -> "KubernetesClient":
     """The API client; imported here, because it costs 0.5 s."""
     from guard.adapters.kubernetes.client import KubernetesClient
 
-    return KubernetesClient(kubeconfig, context)
+    return KubernetesClient(kubeconfig, context, impersonate=impersonate)
 
 
 def need_crds(client: "KubernetesClient") -> None:

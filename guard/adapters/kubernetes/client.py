@@ -8,6 +8,7 @@ a merge patch). Refuses to know what the objects mean. Thread-safe: urllib3's po
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -67,6 +68,8 @@ CUSTOM_RESOURCE_DEFINITIONS = Resource(
 )
 GUARDS = Resource("tidegate.dev", "v1alpha1", "guards")
 CHANGES = Resource("tidegate.dev", "v1alpha1", "changes")
+ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
+IDENTITY_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False)
 SUITE_RUNS = Resource("tidegate.dev", "v1alpha1", "suiteruns")
 
 
@@ -74,10 +77,16 @@ class KubernetesClient:
     """The few calls that Tidegate makes. Every object is a plain dict as the server sent it."""
 
     def __init__(
-        self, kubeconfig: str | None = None, context: str | None = None, user_agent: str = "tidegate"
+        self,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        user_agent: str = "tidegate",
+        impersonate: str | None = None,
     ) -> None:
         """Credentials from `kubeconfig`, else $KUBECONFIG or ~/.kube/config, else the pod's service account.
 
+        Args:
+            impersonate: The user to act as (`system:serviceaccount:NAMESPACE:NAME`), as `kubectl --as` does.
         Raises:
             ConfigurationError: There are none, or they do not parse.
         """
@@ -93,7 +102,9 @@ class KubernetesClient:
         self.url = str(settings.host).rstrip("/")
         self._settings = settings
         self._pool = client.ApiClient(settings).rest_client.pool_manager
-        self._user_agent = user_agent
+        self._headers = {"Accept": "application/json", "User-Agent": user_agent}
+        if impersonate:
+            self._headers["Impersonate-User"] = impersonate
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         return self._object("GET", resource.path(namespace, name))
@@ -190,6 +201,30 @@ class KubernetesClient:
         response = self._send("GET", PODS.path(namespace, pod, "log"), query, read_seconds=None)
         yield from self._lines(response)
 
+    def read_log(self, namespace: str, pod: str, lines: int) -> Sequence[bytes]:
+        """The last lines of the pod's log, without line ends."""
+        query = {"tailLines": str(lines)}
+        return tuple(self._lines(self._send("GET", PODS.path(namespace, pod, "log"), query)))
+
+    def served(self, group: str, version: str) -> set[str]:
+        """What the group serves in this version, as discovery tells: `guards`, `guards/status`.
+
+        Raises:
+            NotFoundError: The group is not there, or not in this version.
+        """
+        found = self._object("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")
+        return {resource["name"] for resource in found.get("resources") or []}
+
+    def server_time(self) -> float | None:
+        """Unix seconds on the API server's clock, in whole seconds; None when it does not tell."""
+        response = self._send("GET", "/version", {})
+        try:
+            return parsedate_to_datetime(response.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
+        finally:
+            response.close()
+
     def _object(
         self,
         method: str,
@@ -223,7 +258,7 @@ class KubernetesClient:
         """One request; the response's body is not read yet. Raises one of guard.errors."""
         import urllib3
 
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        headers = dict(self._headers)
         for setting in self._settings.auth_settings().values():  # refreshes an expired token by its hook
             headers[setting["key"]] = setting["value"]
         data = None
