@@ -100,7 +100,7 @@ class Metrics:
     """One process's metrics. Thread-safe: the library's are, and a state is replaced whole."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a series more for each counter, that nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each counter, that nobody asks for
         self.registry = CollectorRegistry(auto_describe=False)
         self._gauges = _Gauges()
         self.registry.register(self._gauges)

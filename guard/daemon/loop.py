@@ -27,6 +27,7 @@ from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.progress import Progress, rfc3339
 from guard.daemon.record import Recorder, Render
+from guard.daemon.upkeep import Upkeep
 from guard.errors import ConfigurationError, NotFoundError, TidegateError
 
 TICK_SECONDS = 1.0
@@ -59,6 +60,7 @@ class Daemon:
         identity: str,
         artifacts: Path,
         render: Render,
+        upkeep: Upkeep,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
@@ -66,6 +68,7 @@ class Daemon:
         self._lease = Lease(client, namespace, "tidegate-guard", identity)
         self._artifacts = artifacts
         self._render = render
+        self._upkeep = upkeep
         self._now = now
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -93,10 +96,12 @@ class Daemon:
                     log.info("leading" if leads else "not leading: another guard holds the lease")
                     led = leads
                 self._tick() if leads else self._drop_all()
+                self._upkeep.round(self._namespace, leads, self._running.keys())
                 self._wake.wait(TICK_SECONDS)
                 self._wake.clear()
         finally:
             self._drop_all()
+            self._upkeep.stop()
             self._namespace.stop()
             self._lease.release()
 
@@ -183,6 +188,7 @@ class Daemon:
         self._announce(running, change)
         if running.run.finished:
             self._close(name, change)
+        self._upkeep.change(running.run, change)
 
     def _hold_object(self, running: _Running, change: Object) -> None:
         """A finalizer while users may be on the canary: a deleted Change still returns their traffic."""
@@ -290,7 +296,8 @@ class Daemon:
         except ConfigurationError as error:
             accepted, reason, message = False, "Invalid", str(error)
         under_way = next((n for n, r in self._running.items() if r.run.guard_name == name), None)
-        key = (accepted, reason, message, generation, under_way)
+        beside = self._upkeep.conditions(guard)
+        key = (accepted, reason, message, generation, under_way, beside)
         if self._guard_status.get(name) == key:
             return
         condition = {
@@ -301,7 +308,7 @@ class Daemon:
             "observedGeneration": generation,
             "lastTransitionTime": _since(guard, accepted) or rfc3339(self._now()),
         }
-        body = {"status": {"conditions": [condition], "change": under_way}}
+        body = {"status": {"conditions": [condition, *beside], "change": under_way}}
         try:
             self._client.patch_merge(GUARDS, self._namespace.name, name, body, "status")
             self._guard_status[name] = key

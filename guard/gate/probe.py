@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from guard.adapters.endpoint import Endpoint
 from guard.adapters.requests_file import read_requests
 from guard.adapters.suite_runner import start_suite
 from guard.api.suites import Objective, Suite, SuitesConfig
-from guard.core.check import SuiteResult
+from guard.core.check import Check, SuiteResult
 from guard.core.evidence import Event, Report, Section
 from guard.core.fingerprint import EXPECTED_BY_DEFAULT
 from guard.core.schedule import superseded
+from guard.core.suite_outcome import SuiteOutcome
 from guard.core.verdict import Verdict
 from guard.errors import TidegateError
 from guard.gate.plan import Plan
@@ -40,16 +41,6 @@ class StoppedError(TidegateError):
     """The run was ended from outside: it says nothing of the deployment."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one suite of a run came to; times in seconds, of requests that got that far."""
-
-    suite: str
-    verdict: Verdict
-    ttft_seconds: tuple[float, ...] = ()
-    e2e_seconds: tuple[float, ...] = ()
-
-
 def probe(
     endpoint: Endpoint,
     model: str,
@@ -58,32 +49,47 @@ def probe(
     dataset: Path | None,
     folder: OutputFolder,
     stop: threading.Event,
-) -> Report:
+) -> tuple[Report, SuiteOutcome]:
     """Run one suite, in the thread of the caller. Once `stop` is set the run ends, as ERROR."""
     config = SuitesConfig(suites=(suite,), objectives=tuple(objectives))
     variable = API_KEY_ENV if endpoint.api_key else None
     plan = Plan(endpoint, None, model, config, EXPECTED_BY_DEFAULT, variable, endpoint.ca_file, dataset)
     environment = {API_KEY_ENV: endpoint.api_key} if endpoint.api_key else {}
     start = partial(_start, stop, environment=environment)
-    return judge_plan(plan, folder, _unheard, outside=Outside(start_suite=start))
+    report = judge_plan(plan, folder, _unheard, outside=Outside(start_suite=start))
+    (outcome,) = outcomes(report, [suite.name], folder.evidence) or [SuiteOutcome(suite.name, report.verdict)]
+    return report, replace(outcome, reason=report.reason)
 
 
-def outcomes(report: Report, suites: Iterable[str], evidence: Path) -> list[Outcome]:
+def outcomes(report: Report, suites: Iterable[str], evidence: Path) -> list[SuiteOutcome]:
     """Each suite's part of a report. A suite that was not run, because an earlier one failed, has none.
 
     Where nothing could be asked at all, that is what every suite came to.
     """
     sections = {section.name: section for section in report.sections}
+    preflight = sections.get(PREFLIGHT)
     found = []
     for name in suites:
         section = sections.get(name)
-        refused = PREFLIGHT not in sections or sections[PREFLIGHT].verdict is not Verdict.PASS
         if section is not None and section.verdict is not None:
-            verdict = section.verdict if isinstance(section.verdict, Verdict) else Verdict.NO_DATA
-            found.append(Outcome(name, verdict, *_times(section, evidence / name / "requests.parquet")))
-        elif refused:
-            found.append(Outcome(name, report.verdict))
+            found.append(_outcome(section, evidence / name / "requests.parquet"))
+        elif preflight is None or preflight.verdict is not Verdict.PASS:
+            deciding = _deciding(preflight, report.verdict) if preflight else None
+            found.append(SuiteOutcome(name, report.verdict, report.reason, deciding))
     return found
+
+
+def _outcome(section: Section, requests: Path) -> SuiteOutcome:
+    verdict = section.verdict if isinstance(section.verdict, Verdict) else Verdict.NO_DATA
+    deciding = _deciding(section, verdict)
+    reason = section.error or (deciding.reason if deciding else str(verdict))
+    return SuiteOutcome(section.name, verdict, reason, deciding, *_times(section, requests))
+
+
+def _deciding(section: Section, verdict: Verdict) -> Check | None:
+    """The first check with the section's verdict; none of those that passed stands out."""
+    bad = verdict is not Verdict.PASS
+    return next((check for check in section.checks if bad and check.verdict is verdict), None)
 
 
 def repeat(once: Callable[[], None], every_seconds: float, stop: threading.Event) -> None:

@@ -1,0 +1,1 @@
+"""Telling people and machines what happened: the forms of a message, and how it is sent."""
