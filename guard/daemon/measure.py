@@ -7,7 +7,7 @@ is remembered as an error, and gives no zeros.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from guard.adapters.endpoint import Endpoint
@@ -24,6 +24,7 @@ from guard.errors import TidegateError
 POLL_SECONDS = 0.5
 RESOLVE_SECONDS = 5.0
 BLIND_SECONDS = 10.0  # arbitrary: one slow reading is no outage, and a step is longer
+LOG_SECONDS = 10.0  # a silent access log is proven to be readable every 2 s; a busy API server may be late
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Measurements:
         self._gateway_error: TidegateError | None = None
         self._read_at: float | None = None  # the gateway's last good reading
         self._began_at = time.monotonic()
-        self.last_canary_request_at: float | None = None
+        self._last_canary_request_at: float | None = None
         self._client = client
         self._namespace = namespace
         self._spec = spec
@@ -92,6 +93,27 @@ class Measurements:
             return None
         return str(self._gateway_error or f"the gateway's metrics were not read for {now - since:.0f} s")
 
+    @property
+    def log_seen_until(self) -> float | None:
+        """Up to which moment (monotonic) the access log of every gateway pod has been read.
+
+        A request that ended later may have been logged unseen. None where a log was never read.
+        """
+        moments = [log.seen_until for log in list(self._logs.values())]
+        known = [moment for moment in moments if moment is not None]
+        return min(known) if known and len(known) == len(moments) else None
+
+    @property
+    def last_canary_request_at(self) -> float | None:
+        """When the canary's last request began (Unix seconds, the gateway's clock), by the access log.
+
+        None where the log tells of none, and while it is not followed: a dead log's silence says nothing.
+        """
+        until = self.log_seen_until
+        if until is None or time.monotonic() - until > LOG_SECONDS:
+            return None
+        return self._last_canary_request_at
+
     def take(self) -> Batch:
         """What has been seen since the last call."""
         with self._lock:
@@ -111,11 +133,10 @@ class Measurements:
             self._wake()
 
     def _take_logged(self, request: LoggedRequest) -> None:
-        arm = self._arm_of(request.backend)
-        if arm is Arm.CANARY:
+        if self._arm_of(request.backend) is Arm.CANARY:
             with self._lock:
-                seen = self.last_canary_request_at or 0.0
-                self.last_canary_request_at = max(seen, request.started_at)
+                seen = self._last_canary_request_at or 0.0
+                self._last_canary_request_at = max(seen, request.started_at)
 
     def _run(self) -> None:
         counters = GatewayCounters()
@@ -148,12 +169,18 @@ class Measurements:
         for endpoint in endpoints:
             if endpoint.namespace and endpoint.pod:
                 self._follow(endpoint.namespace, endpoint.pod)
+        self._leave_logs_except({endpoint.pod for endpoint in endpoints})
         return [endpoint.url for endpoint in endpoints]
 
     def _follow(self, namespace: str, pod: str) -> None:
         if pod not in self._logs:
             self._logs[pod] = AccessLog(self._client, namespace, pod, self._take_logged, self._log_since)
             self._logs[pod].start()
+
+    def _leave_logs_except(self, pods: Collection[str | None]) -> None:
+        """A pod that is no endpoint any more is followed while it ends its requests, and no longer."""
+        for pod in [pod for pod, log in self._logs.items() if pod not in pods and log.error is not None]:
+            self._logs.pop(pod).stop()
 
     def _blocks(self, counts: list[Count], start: float, end: float) -> list[CounterBlock]:
         """One block an arm: all requests that ended between two readings, errors by status code."""

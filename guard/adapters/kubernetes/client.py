@@ -191,14 +191,27 @@ class KubernetesClient:
                 raise _error(int(event["object"].get("code", 500)), event["object"], resource.path(namespace))
             yield event["type"], event["object"]
 
-    def follow_log(
-        self, namespace: str, pod: str, container: str | None = None, since_seconds: int = 1
+    def log(
+        self,
+        namespace: str,
+        pod: str,
+        since_seconds: int,
+        *,
+        follow: bool = False,
+        read_seconds: float = READ_SECONDS,
     ) -> Iterator[bytes]:
-        """The pod's log, line by line without line ends, from about now until the container ends."""
-        query = {"follow": "true", "sinceSeconds": str(since_seconds)}
-        if container:
-            query["container"] = container
-        response = self._send("GET", PODS.path(namespace, pod, "log"), query, read_seconds=None)
+        """Whole lines of the last `since_seconds` of a pod's log, without line ends.
+
+        Args:
+            since_seconds: By the server's clock; at least 1.
+            follow: Go on until the container ends.
+            read_seconds: Longest silence. A log that is followed may be silent from the start: a kubelet
+                answers with its first line.
+        Raises:
+            UnreachableError: No answer, a broken stream, or a silence of `read_seconds`.
+        """
+        query = {"sinceSeconds": str(since_seconds)} | ({"follow": "true"} if follow else {})
+        response = self._send("GET", PODS.path(namespace, pod, "log"), query, read_seconds=read_seconds)
         yield from self._lines(response)
 
     def read_log(self, namespace: str, pod: str, lines: int) -> Sequence[bytes]:
