@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from guard.core.evidence import Difference, Report
 from guard.core.text import visible
@@ -31,6 +31,9 @@ def render_html(report: Report, evidence: str = "evidence") -> str:
         report=report,
         link=lambda path: quote(evidence + path.removeprefix("evidence")),
         findings=words.findings(report),
+        stages=words.stages(report),
+        spans=words.rollback_spans(report.rollback) if report.rollback else (),
+        last_known_good=words.last_known_good(report),
         plots=plots(report),
         arms={str(arm): name for arm, name in words.arm_names(report).items()},
         differing=[
@@ -55,6 +58,7 @@ def _template() -> Template:
     )
     environment.globals.update(
         all_checks=words.all_checks,
+        marked=_marked,
         section_title=words.section_title,
         statistic=words.statistic,
         offset=words.offset,
@@ -65,6 +69,7 @@ def _template() -> Template:
         symbol=lambda verdict: words.SYMBOLS.get(verdict, words.UNKNOWN),
         css=lambda verdict: "none" if verdict is None else str(verdict).lower().replace("_", "-"),
         duration=words.duration,
+        instant=words.instant,
         moment=words.moment,
         count=words.count,
         size=words.size,
@@ -78,6 +83,16 @@ def _finalized(value: Any) -> Any:
     if isinstance(value, Markup):
         return value
     return visible(value) if isinstance(value, str) else value
+
+
+def _marked(text: str, other: str | None) -> Markup:
+    """A value with those of its words marked that the other one lacks; one word alone is all that differs."""
+    parts = text.split(" ")
+    if other is None or len(parts) == 1:
+        return escape(visible(text))
+    there = set(other.split(" "))
+    shown = (Markup("<mark>{}</mark>").format(p) if p not in there else p for p in map(visible, parts))
+    return Markup(" ").join(shown)
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -28,6 +28,9 @@ _PROPERTIES = (
     "evidence",
     "threshold",
 )
+# Of the whole, on the case that carries its verdict.
+_FACTS = ("action", "ticket", "requested_by", "risk", "approval", "plan_digest", "policy", "model")
+_ROLLBACK_FACTS = ("from_fault_onset_seconds", "from_deciding_sample_seconds", "from_patch_seconds")
 
 
 def render_junit(report: Report) -> bytes:
@@ -67,14 +70,24 @@ def _add_check(suite: ElementTree.Element, title: str, check: Check) -> None:
     for name in _PROPERTIES:
         value = getattr(check, name)
         if value not in (None, ""):
-            _add_property(properties, name, value if isinstance(value, str) else repr(value))
+            _add_property(properties, name, value if isinstance(value, str) else _number(value))
     case.insert(0, properties)
 
 
 def _add_verdict(root: ElementTree.Element, report: Report) -> None:
     suite = ElementTree.SubElement(root, "testsuite", name="tidegate")
     tag = {Verdict.PASS: "", Verdict.ERROR: "error"}.get(report.verdict, "failure")
-    _add_case(suite, "tidegate", "verdict", tag, str(report.verdict), f"{report.verdict}: {report.reason}")
+    case = _add_case(
+        suite, "tidegate", "verdict", tag, str(report.verdict), f"{report.verdict}: {report.reason}"
+    )
+    facts = {name: getattr(report, name) for name in _FACTS}
+    if report.rollback:
+        facts |= {name: getattr(report.rollback, name) for name in _ROLLBACK_FACTS}
+    properties = ElementTree.Element("properties")
+    for name, value in facts.items():
+        if value is not None:
+            _add_property(properties, name, value if isinstance(value, str) else _number(value))
+    case.insert(0, properties)
     suite.set("time", f"{report.finished_at - report.started_at:.3f}")
     _count(suite)
 
@@ -91,6 +104,11 @@ def _add_case(
     elif kind in (*NotJudged.__members__, *Verdict.__members__):
         ElementTree.SubElement(case, "system-out").text = visible(reason)
     return case
+
+
+def _number(value: float) -> str:
+    """`3`, also where a JSON reader has made 3.0 of it."""
+    return repr(value).removesuffix(".0")
 
 
 def _add_property(properties: ElementTree.Element, name: str, value: str) -> None:

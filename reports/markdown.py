@@ -9,19 +9,25 @@ from collections.abc import Iterable
 
 from guard.core.check import Check
 from guard.core.evidence import Difference, Report, Section
+from guard.core.samples import Arm
 from guard.core.text import one_line
 from guard.core.verdict import Verdict
 from reports.words import (
     SYMBOLS,
     UNKNOWN,
     all_checks,
+    arm_names,
     count,
     duration,
     fields_that_are,
     findings,
+    instant,
+    last_known_good,
     moment,
     quantity,
+    rollback_spans,
     section_title,
+    stages,
     verdict_word,
 )
 
@@ -47,8 +53,11 @@ def render_markdown(report: Report) -> str:
         _text(report.reason),
         _facts(report),
         _broken(report),
+        _rollback(report),
+        _stages(report),
         *(_section(section) for section in report.sections),
         _changed(report),
+        _timeline(report),
         "\n".join(f"- {_text(note)}" for note in report.notes),
         _files(report),
     ]
@@ -65,6 +74,9 @@ def _facts(report: Report) -> str:
         "Ticket": report.ticket,
         "Requested by": report.requested_by,
         "Risk": report.risk,
+        "Approval": report.approval,
+        "Plan": report.plan_digest,
+        "Last known good before": last_known_good(report),
         "Users' failed requests": report.users and f"{report.users.failed} of {report.users.requests}",
         "Started": f"{moment(report.started_at)}, took {duration(report.finished_at - report.started_at)}",
     }
@@ -77,6 +89,29 @@ def _broken(report: Report) -> str:
         return ""
     rows = [_row(f.check, f"{section_title(f.section)} / {f.check.name}") for f in found]
     return "## What did not pass\n\n" + _table(_HEADER, rows)
+
+
+def _rollback(report: Report) -> str:
+    if report.rollback is None:
+        return ""
+    rows = [(span.name, instant(span.at), duration(span.seconds)) for span in rollback_spans(report.rollback)]
+    title = f"## Until the last new request on the {arm_names(report)[Arm.CANARY]}"
+    return f"{title}\n\n" + _table(("From", "At", "It took"), rows)
+
+
+def _stages(report: Report) -> str:
+    rows = [
+        (
+            stage.title,
+            verdict_word(stage.verdict),
+            moment(stage.started_at),
+            duration(stage.seconds),
+            ", ".join(f"{section.name} {verdict_word(section.verdict)}" for section in stage.sections),
+        )
+        for stage in stages(report)
+    ]
+    header = ("Stage", "Verdict", "Began", "Took", "Suites and live traffic")
+    return "## Step by step\n\n" + _table(header, rows) if rows else ""
 
 
 def _section(section: Section) -> str:
@@ -114,6 +149,11 @@ def _changed(report: Report) -> str:
     ]
     body = "\n\n".join(block for block in blocks if block)
     return f"## What was changed\n\n{body}" if body else ""
+
+
+def _timeline(report: Report) -> str:
+    rows = [(instant(event.at), event.reason, event.message) for event in report.timeline]
+    return "## Timeline\n\n" + _table(("At", "Event", "What"), rows) if rows else ""
 
 
 def _files(report: Report) -> str:

@@ -3,13 +3,14 @@
 Owns wording that every format shares. Knows no format.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from guard.core.check import Check
-from guard.core.evidence import Difference, FieldDifference, Report, Section
+from guard.core.evidence import Difference, FieldDifference, Report, Rollback, Section
 from guard.core.samples import Arm
-from guard.core.verdict import NotJudged, Verdict
+from guard.core.verdict import NotJudged, Verdict, combine
 
 UNKNOWN = "\u2013"  # an en dash
 
@@ -53,11 +54,78 @@ def fields_that_are(difference: Difference, report: Report) -> list[FieldDiffere
 
 
 def section_title(section: Section) -> str:
-    """`load`, or `step 2 (50 %): load`."""
+    """`load`, `before traffic: load`, or `step 2 (50 %): load`."""
+    place = stage_title(section)
+    return f"{place}: {section.name}" if place else section.name
+
+
+def stage_title(section: Section) -> str:
+    """Where in a Change: `step 2 (50 %)`; empty in a gate."""
     if section.step is None:
-        return section.name
+        return (section.stage or "").replace("-", " ")
     weight = "" if section.weight_percent is None else f" ({section.weight_percent} %)"
-    return f"step {section.step}{weight}: {section.name}"
+    return f"step {section.step}{weight}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a Change: what ran in it, in order, and the worst that came of it."""
+
+    title: str
+    verdict: Verdict
+    sections: tuple[Section, ...]
+
+    @property
+    def started_at(self) -> float | None:
+        return min((s.started_at for s in self.sections if s.started_at is not None), default=None)
+
+    @property
+    def seconds(self) -> float | None:
+        """None while no section of it says when it ended."""
+        ended = max((s.finished_at for s in self.sections if s.finished_at is not None), default=None)
+        return None if ended is None or self.started_at is None else ended - self.started_at
+
+
+def stages(report: Report) -> list[Stage]:
+    """A Change's stages in order; empty in a gate."""
+    found: dict[str, list[Section]] = {}
+    for section in report.sections:
+        if section.stage is not None or section.step is not None:
+            found.setdefault(stage_title(section), []).append(section)
+    return [Stage(title, _worst(sections), tuple(sections)) for title, sections in found.items()]
+
+
+def _worst(sections: Iterable[Section]) -> Verdict:
+    return combine(section.verdict for section in sections if section.verdict is not None)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One of the three times of a rollback: from `at` to the last new request on the canary."""
+
+    name: str
+    at: float | None
+    seconds: float | None
+
+
+def rollback_spans(rollback: Rollback) -> tuple[Span, Span, Span]:
+    """From fault onset, from the deciding sample, from the patch."""
+    return (
+        Span("fault onset", rollback.fault_at, rollback.from_fault_onset_seconds),
+        Span("the deciding sample", rollback.deciding_sample_at, rollback.from_deciding_sample_seconds),
+        Span("the patch", rollback.patched_at, rollback.from_patch_seconds),
+    )
+
+
+def last_known_good(report: Report) -> str | None:
+    """What there was to return to, in words; None in a gate."""
+    if report.kind == "gate":
+        return None
+    good = report.last_known_good
+    if good is None:
+        return "none was recorded: the plan's copy of the stable's pod template was to be returned to"
+    recorded = f", recorded {good.recorded_at}" if good.recorded_at else ""
+    return f"change {good.change}, {good.digest}{recorded}"
 
 
 def arm_names(report: Report) -> dict[Arm, str]:
@@ -94,6 +162,13 @@ def duration(seconds: float | None) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
     return " ".join(part for part in parts if part)
+
+
+def instant(unix_seconds: float | None) -> str:
+    """In UTC to the millisecond: for events that follow each other closely."""
+    if unix_seconds is None:
+        return UNKNOWN
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
 def moment(unix_seconds: float | None) -> str:

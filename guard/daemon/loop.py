@@ -26,7 +26,7 @@ from guard.daemon.change_run import ChangeRun
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.progress import Progress, rfc3339
-from guard.daemon.record import Recorder, Render
+from guard.daemon.record import Recorder, Render, Subject
 from guard.daemon.upkeep import Upkeep
 from guard.errors import ConfigurationError, NotFoundError, TidegateError
 
@@ -148,10 +148,10 @@ class Daemon:
                 log.error("change %s: cannot go on: %s", name, error)
             return
         progress = Progress.from_status(status, self._now())
-        folder = self._artifacts / self._namespace.name / name
-        secrets = [api_key] if api_key else []
-        recorder = Recorder(folder, name, spec, self._render, self._read_config_map, secrets)
         guard = spec.plan.guard
+        good = self._last_known_good(spec.guard)
+        subject = Subject(self._namespace.name, name, change["metadata"]["uid"], spec, good)
+        recorder = Recorder(self._artifacts, subject, self._render, self._read_config_map, api_key)
         port = guard.target.runtime.port
         measurements = Measurements(
             self._client,
@@ -166,7 +166,7 @@ class Daemon:
             name,
             spec,
             progress,
-            look=lambda: self._namespace.look(guard),
+            look=lambda: recorder.saw(self._namespace.look(guard)),
             actor=Actor(self._client, self._namespace.name, name, spec.plan),
             measurements=measurements,
             start_suite=recorder.start_suite,
@@ -184,6 +184,7 @@ class Daemon:
         if change["metadata"].get("deletionTimestamp"):
             running.run.intent = Intent.CLOSE
         running.run.tick()
+        running.recorder.keep(running.run)
         self._hold_object(running, change)
         self._announce(running, change)
         if running.run.finished:
@@ -210,7 +211,7 @@ class Daemon:
         running = self._running[name]
         progress = running.run.progress
         if progress.evidence is None:
-            progress.evidence = self._evidence(running)
+            self._write_evidence(running)
         if progress.ended is Reason.PROMOTED:
             self._record_last_known_good(running, change)
         self._save(name, progress)
@@ -218,13 +219,19 @@ class Daemon:
         self._ended.add(change["metadata"]["uid"])
         self._end(name)
 
-    def _evidence(self, running: _Running) -> str:
-        """Where it is; a full disk or a fault in a report must not keep a Change from ending."""
+    def _write_evidence(self, running: _Running) -> None:
+        """A full disk or a fault in a report must not keep a Change from ending."""
+        progress = running.run.progress
         try:
-            return running.recorder.finish(running.run)
+            progress.evidence, progress.evidence_digest = running.recorder.finish(running.run)
         except Exception as error:
             log.exception("change %s: its evidence could not be written", running.run.name)
-            return f"not written: {type(error).__name__}: {error}"
+            progress.evidence = f"not written: {type(error).__name__}: {error}"
+
+    def _last_known_good(self, guard: str) -> dict[str, Any] | None:
+        """What the Guard's status says of it now; None where nothing was promoted yet."""
+        found = next((g for g in self._namespace.guards if g["metadata"]["name"] == guard), {})
+        return (found.get("status") or {}).get("lastKnownGood")
 
     def _record_last_known_good(self, running: _Running, change: Object) -> None:
         plan = change["spec"]["plan"]

@@ -60,6 +60,7 @@ class Progress:
     ended: Reason | None = None
     finished_at: float | None = None
     evidence: str | None = None
+    evidence_digest: str | None = None
     generation: int | None = None
     suites: list[dict[str, str]] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
@@ -103,6 +104,7 @@ class Progress:
             "rollback": self._rollback(),
             "finishedAt": rfc3339(self.finished_at),
             "evidence": self.evidence,
+            "evidenceDigest": self.evidence_digest,
             "suites": list(self.suites),
             "conditions": self._conditions(),
             "timeline": [
@@ -135,6 +137,7 @@ class Progress:
             ended=ended,
             finished_at=_seconds(status.get("finishedAt")),
             evidence=status.get("evidence"),
+            evidence_digest=status.get("evidenceDigest"),
             suites=list(status.get("suites") or []),
             timeline=[
                 Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status.get("timeline") or []

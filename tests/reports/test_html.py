@@ -67,7 +67,12 @@ def test_verdict_is_told_in_words_and_not_by_colour_alone(change_report):
 
 def test_rollback_times_and_users_failures_are_told(change_report):
     page = " ".join(render_html(change_report).split())
-    assert "from the deciding sample 410 ms, from the patch 120 ms" in page
+    for name, took in {
+        "fault onset": "29.7 s",
+        "the deciding sample": "410 ms",
+        "the patch": "120 ms",
+    }.items():
+        assert re.search(rf'<th scope="row">{name}</th><td>[^<]*</td><td class="num">{took}</td>', page)
     assert "10 of 412; 0 of them because of the rollback or promotion" in page
 
 
