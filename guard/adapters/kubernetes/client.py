@@ -350,8 +350,6 @@ def _error(code: int, status: Mapping[str, Any], path: str) -> TidegateError:
 
 
 def _failed_test(status: Mapping[str, Any]) -> bool:
-    # The API server answers a failed `test` with 422 and no cause but this text (evanphx/json-patch).
-    return (
-        "testing path" in str(status.get("message", "")).lower()
-        or "test failed" in str(status.get("message", "")).lower()
-    )
+    # The API server keeps json-patch's own words to itself: of a patch that does not apply to the object as
+    # it is now (a failed `test`, a path that is gone) it says this, and of nothing else.
+    return str(status.get("message", "")).startswith("the server rejected our request due to an error in our")

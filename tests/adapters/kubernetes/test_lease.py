@@ -1,19 +1,7 @@
 """Claims about who leads, against the API over HTTP."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from guard.adapters.kubernetes.client import LEASES, KubernetesClient
 from guard.adapters.kubernetes.lease import Lease
-from guard.testing.cluster import FakeCluster
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[KubernetesClient]:
-    with FakeCluster.serve() as cluster:
-        yield KubernetesClient(str(cluster.write_kubeconfig(tmp_path / "kubeconfig")))
 
 
 def lease(client: KubernetesClient, replica: str = "host-1") -> Lease:
