@@ -1,0 +1,1 @@
+"""Policy gateways: see `gateway`, the one file to replace for a gateway of one's own."""
