@@ -12,10 +12,12 @@ from typing import Any
 
 from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient, Object
 
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  # `kubectl rollout restart`: the same thing, anew
+
 
 @dataclass(frozen=True)
 class Replica:
-    """One pod of an arm; `ready_at` (Unix seconds, the kubelet's clock) is since when, None while it is not."""
+    """One pod of an arm; `ready_at`: since when, Unix seconds by the node's clock; None while it is not."""
 
     name: str
     address: str | None
@@ -89,8 +91,15 @@ def template_for(template: Mapping[str, Any], own: Mapping[str, Any]) -> Object:
 
 
 def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two pod templates run the same thing: everything but their labels is equal."""
-    return template_for(one, {}) == template_for(other, {})
+    """Whether two pod templates run the same thing: equal but for labels and the mark of a restart."""
+    return _what_runs(one) == _what_runs(other)
+
+
+def _what_runs(template: Mapping[str, Any]) -> Object:
+    result = template_for(template, {})
+    annotations = result["metadata"].pop("annotations", None) or {}
+    kept = {key: value for key, value in annotations.items() if key != RESTARTED_AT}
+    return {**result, "metadata": {**result["metadata"], "annotations": kept}}
 
 
 def replace_template(client: KubernetesClient, deployment: Object, template: Mapping[str, Any]) -> Object:
@@ -100,18 +109,31 @@ def replace_template(client: KubernetesClient, deployment: Object, template: Map
         ConflictError: It was changed meanwhile.
     """
     metadata = deployment["metadata"]
-    operations = [
-        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
-        {"op": "test", "path": "/spec/template", "value": deployment["spec"]["template"]},
-        {"op": "replace", "path": "/spec/template", "value": template},
-    ]
+    operations = [*_as_read(deployment), {"op": "replace", "path": "/spec/template", "value": template}]
     return client.patch_json(DEPLOYMENTS, metadata["namespace"], metadata["name"], operations)
 
 
 def scale(client: KubernetesClient, deployment: Object, count: int) -> Object:
+    """Sets the replicas, if the Deployment's pod template is still the one that was read.
+
+    Not by the scale subresource, which knows no template to test.
+
+    Raises:
+        ConflictError: It was changed meanwhile: what would be scaled is something else.
+    """
+    operations = [
+        *_as_read(deployment),
+        {"op": "add", "path": "/spec/replicas", "value": count},
+    ]
     metadata = deployment["metadata"]
-    body = {"spec": {"replicas": count}}
-    return client.patch_merge(DEPLOYMENTS, metadata["namespace"], metadata["name"], body, subresource="scale")
+    return client.patch_json(DEPLOYMENTS, metadata["namespace"], metadata["name"], operations)
+
+
+def _as_read(deployment: Object) -> list[dict[str, Any]]:
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": deployment["metadata"]["uid"]},
+        {"op": "test", "path": "/spec/template", "value": deployment["spec"]["template"]},
+    ]
 
 
 def _replica(pod: Object) -> Replica:

@@ -67,7 +67,15 @@ class Actor:
         self._guarded(move)
 
     def copy_template(self) -> None:
-        """Gives the stable the promoted template."""
+        """Gives the stable the promoted template.
+
+        Raises:
+            ConflictError: It has another than the plan was frozen with: someone else's work.
+        """
+        own = self._deployment(self._target.stable.workload.name)["spec"]["template"]
+        planned = (self._plan.stable_template, self._plan.canary_template)
+        if not any(same_template(own, template) for template in planned):
+            raise ConflictError("someone else has changed the stable's pod template; it was not overwritten")
         self._set_stable_template(self._plan.canary_template)
 
     def roll_back(self) -> bool:
@@ -91,7 +99,14 @@ class Actor:
         self.set_weight(0, phase)
 
     def scale_down_canary(self) -> None:
-        scale(self._client, self._deployment(self._target.canary.workload.name), 0)
+        """Scales the promoted canary to 0; never the next change's, which may have been applied meanwhile.
+
+        Raises:
+            ConflictError: It was applied in this very moment.
+        """
+        canary = self._deployment(self._target.canary.workload.name)
+        if same_template(canary["spec"]["template"], self._plan.canary_template):
+            scale(self._client, canary, 0)
 
     def _stable_restored(self) -> bool:
         stable = self._deployment(self._target.stable.workload.name)

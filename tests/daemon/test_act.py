@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from guard.adapters.kubernetes.client import DEPLOYMENTS, HTTP_ROUTES, KubernetesClient
+from guard.adapters.kubernetes.client import DEPLOYMENTS, HTTP_ROUTES, KubernetesClient, Object
 from guard.adapters.routers.httproute import CHANGE, PHASE, RouteState, read_route
 from guard.adapters.workloads import same_template
 from guard.api.change import Plan
@@ -137,6 +137,52 @@ def test_promotion_copies_the_template_but_keeps_the_stable_its_own_labels(
 def test_a_promoted_canary_is_scaled_to_zero(client: KubernetesClient, actor: Actor) -> None:
     actor.scale_down_canary()
     assert client.get(DEPLOYMENTS, NAMESPACE, "chat-canary")["spec"]["replicas"] == 0
+
+
+def apply_next_canary(client: KubernetesClient) -> None:
+    canary = client.get(DEPLOYMENTS, NAMESPACE, "chat-canary")
+    canary["spec"]["template"]["spec"]["containers"][0]["args"].append("--next")
+    client.replace(DEPLOYMENTS, NAMESPACE, "chat-canary", canary)
+
+
+def canary_replicas(client: KubernetesClient) -> int:
+    count: int = client.get(DEPLOYMENTS, NAMESPACE, "chat-canary")["spec"]["replicas"]
+    return count
+
+
+def test_the_next_changes_canary_is_never_scaled_down(client: KubernetesClient, actor: Actor) -> None:
+    apply_next_canary(client)
+    actor.scale_down_canary()
+    assert canary_replicas(client) == 1
+
+
+def test_a_canary_applied_between_read_and_write_is_never_scaled_down(
+    client: KubernetesClient, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = Actor(client, NAMESPACE, "ops-1", plan)
+    read = client.get
+
+    def read_before_an_apply(*where: Any) -> Object:
+        found = read(*where)
+        monkeypatch.undo()
+        apply_next_canary(client)
+        return found
+
+    monkeypatch.setattr(client, "get", read_before_an_apply)
+    with pytest.raises(ConflictError):
+        actor.scale_down_canary()
+    assert canary_replicas(client) == 1
+
+
+def test_a_stable_that_someone_else_changed_is_not_overwritten(
+    client: KubernetesClient, actor: Actor
+) -> None:
+    stable = client.get(DEPLOYMENTS, NAMESPACE, "chat-stable")
+    stable["spec"]["template"]["spec"]["containers"][0]["args"].append("--emergency")
+    client.replace(DEPLOYMENTS, NAMESPACE, "chat-stable", stable)
+    with pytest.raises(ConflictError, match="someone else"):
+        actor.copy_template()
+    assert "--emergency" in stable_template(client)["spec"]["containers"][0]["args"]
 
 
 def test_a_patch_lost_to_another_writer_is_planned_again(client: KubernetesClient, actor: Actor) -> None:
