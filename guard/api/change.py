@@ -30,6 +30,8 @@ class Plan(Strict):
 
 
 class ChangeSpec(Strict):
+    """One change through a Guard. Once it exists, only `action` may be edited."""
+
     guard: Name
     ticket: str
     risk: Risk = "R1"
@@ -59,7 +61,19 @@ def plan_digest(guard: GuardSpec, canary_template: Mapping[str, Any]) -> str:
         "suites": spec["suites"],
         "route": spec["target"]["route"],
     }
+    return _digest(covered)
+
+
+def frozen_digest(spec: ChangeSpec) -> str:
+    """`sha256:` over all of a Change's spec but `action`: what nobody may edit.
+
+    Without defaults, so that a field which a later version adds does not look like an edit.
+    """
+    return _digest(spec.model_dump(by_alias=True, mode="json", exclude_defaults=True, exclude={"action"}))
+
+
+def _digest(document: Mapping[str, Any]) -> str:
     # No floats occur in these documents, so sorted keys without spaces are RFC 8785's canonical form
     # for the ASCII keys that Kubernetes allows.
-    text = json.dumps(covered, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

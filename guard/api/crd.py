@@ -19,6 +19,12 @@ _KEPT = {
     "maxLength", "minItems", "maxItems", "description", "default",
 }  # fmt: skip
 
+# What was approved and judged stays what it was: a CEL transition rule each. The daemon holds the Change
+# where an API server knows no CEL.
+_FROZEN: dict[type[Strict], tuple[str, ...]] = {
+    ChangeSpec: ("guard", "ticket", "risk", "requestedBy", "plan")
+}
+
 
 def definitions() -> list[dict[str, Any]]:
     """All CRDs, ready to apply."""
@@ -91,11 +97,17 @@ def _definition(
 
 def _object_schema(spec: type[Strict]) -> dict[str, Any]:
     schema = spec.model_json_schema(by_alias=True)
+    inlined = _inlined(schema, schema.get("$defs", {}))
+    for name in _FROZEN.get(spec, ()):
+        message = f"{name} may not be edited; close this Change and open a new one"
+        inlined["properties"][name]["x-kubernetes-validations"] = [
+            {"rule": "self == oldSelf", "message": message}
+        ]
     return {
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "spec": _inlined(schema, schema.get("$defs", {})),
+            "spec": inlined,
             "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         },
     }

@@ -48,12 +48,13 @@ class Situation:
         suites_done: No suite of this stage is running or still to run.
         canary_ready: The canary's pods that the plan asks for are ready and endpoints.
         refusal: Why this Change may not start; None when it may.
+        hold: Why it gets no more traffic though nothing has failed; None when it may go on.
         returned: Our patch that takes the traffic from the canary is known to have been taken.
         canary_absent: The canary has traffic, and for some seconds no endpoint.
         quiet: No new user request has reached the arm that lost its traffic for a quiet period.
         stable_has_template: The stable Deployment has the template that is being promoted.
         stable_ready: And it is rolled out, warm and an endpoint.
-        canary_scaled_down: The canary Deployment is at 0 replicas.
+        canary_put_away: The canary Deployment is at 0 replicas, or has the next change's template already.
     """
 
     now: float
@@ -67,13 +68,14 @@ class Situation:
     suites_done: bool = False
     canary_ready: bool = False
     refusal: tuple[str, str] | None = None
+    hold: tuple[str, str] | None = None
     intent: Intent | None = None
     returned: bool = False
     canary_absent: bool = False
     quiet: bool = False
     stable_has_template: bool = False
     stable_ready: bool = False
-    canary_scaled_down: bool = False
+    canary_put_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,7 @@ def decide(situation: Situation, policy: Policy) -> Action:
     """The next action, with `enforcement: Enforce`."""
     if situation.phase is Phase.ROLLING_BACK:
         return _rolling_back(situation)
-    return (
-        _rollback_check(situation) or _deadline_of_change(situation, policy) or _progress(situation, policy)
-    )
+    return _rollback_check(situation) or _deadlines(situation, policy) or _progress(situation, policy)
 
 
 def advise(situation: Situation, policy: Policy) -> Action:
@@ -183,6 +183,8 @@ def advise(situation: Situation, policy: Policy) -> Action:
         return FinishObserved("others have given the canary all traffic, and the last hold is over")
     if situation.now >= situation.opened_at + policy.change_deadline_seconds:
         return FinishObserved("deadlines.change has passed")
+    if situation.hold:
+        return Wait(*situation.hold)
     return Wait("Observing", f"the route gives the canary {situation.weight_percent} %; others move it")
 
 
@@ -220,14 +222,18 @@ def _moved_by_others(situation: Situation) -> Action | None:
     return None
 
 
-def _deadline_of_change(situation: Situation, policy: Policy) -> Action | None:
+def _deadlines(situation: Situation, policy: Policy) -> Action | None:
+    promoting = situation.phase is Phase.PROMOTING
+    if promoting and situation.returned:
+        return None  # promoted in all but name
     if situation.intent is Intent.CLOSE:
         return _abandon("Closed", "closed by an operator")
-    if situation.now < situation.opened_at + policy.change_deadline_seconds:
-        return None
-    if situation.phase is Phase.PROMOTING:
-        return None  # the stable is already being replaced: forward is the shorter way
-    return _abandon("DeadlineExceeded", "deadlines.change has passed")
+    if situation.now >= situation.opened_at + policy.change_deadline_seconds:
+        return _abandon("DeadlineExceeded", "deadlines.change has passed")
+    if promoting and situation.now >= situation.stage_started_at + policy.provisioning_deadline_seconds:
+        why = "the stable did not become ready on the new template within deadlines.provisioning"
+        return _abandon("PromotionDeadlineExceeded", why)
+    return None
 
 
 def _abandon(reason: str, message: str) -> Action:
@@ -241,9 +247,16 @@ def _progress(situation: Situation, policy: Policy) -> Action:
         return _promoting(situation)
     if situation.intent is Intent.HOLD:
         return Wait("HeldByOperator", "spec.action is Hold; Resume goes on")
+    if situation.hold:
+        return _held(situation.hold)
     if situation.phase is Phase.TESTING:
         return _testing(situation, policy)
     return _progressing(situation, policy)
+
+
+def _held(obstacle: tuple[str, str]) -> Wait:
+    reason, message = obstacle
+    return Wait(reason, f"held: {message}")
 
 
 def _pending(situation: Situation, policy: Policy) -> Action:
@@ -316,6 +329,8 @@ _HELD = {
 
 def _promoting(situation: Situation) -> Action:
     if not situation.returned:
+        if situation.hold:
+            return _held(situation.hold)
         if not situation.stable_has_template:
             return CopyTemplate()
         if situation.stable_ready:
@@ -323,7 +338,7 @@ def _promoting(situation: Situation) -> Action:
         return Wait("CopyingToStable", "the stable is rolling out the canary's template")
     if not situation.quiet:
         return Wait("Draining", "the canary's last streams are ending")
-    return FinishPromotion() if situation.canary_scaled_down else ScaleDownCanary()
+    return FinishPromotion() if situation.canary_put_away else ScaleDownCanary()
 
 
 def _rolling_back(situation: Situation) -> Action:

@@ -15,11 +15,16 @@ from guard.core.rule import Judgement, Rule, RuleSettings
 from guard.core.samples import Arm, RequestSample
 from guard.core.verdict import Verdict, combine
 from guard.daemon.measure import Batch
+from guard.daemon.onset import Onset
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """The verdict of a stage as it stands, the check that it comes from, and every live check."""
+    """The verdict of a stage as it stands, the check that it comes from, and every live check.
+
+    `sample_at` is when the newest sample was seen, `fault_at` the onset of what `deciding` found (`Onset`);
+    both on the clock of the samples, None when unknown.
+    """
 
     verdict: Verdict
     deciding: Check | None
@@ -35,10 +40,11 @@ class Analysis:
         self._samples: dict[str, RequestSample] = {}  # by request: one that waited is replaced by its end
         self.blocks: list[CounterBlock] = []
         self.events: list[PodEvent] = []
-        self._rule = Rule(rule_settings(spec))
+        self._settings = rule_settings(spec)
+        self._rule = Rule(self._settings)
         self._users_seen = False
         self._newest: float | None = None
-        self._first_bad: float | None = None
+        self._onset = Onset()
 
     @property
     def samples(self) -> list[RequestSample]:
@@ -47,7 +53,12 @@ class Analysis:
 
     def start_step(self, now: float, weight_percent: int, hold_seconds: float, min_requests: int) -> None:
         self._users_seen = False
+        self._onset.start_step()
         self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
+
+    def forget(self) -> None:
+        """The rule begins anew: what it was fed compared the canary with something else."""
+        self._rule = Rule(self._settings)
 
     def take(self, batch: Batch, now: float) -> None:
         """Adds what was measured since the last tick."""
@@ -58,7 +69,7 @@ class Analysis:
         self._users_seen = self._users_seen or any(b.arm is Arm.CANARY and b.requests for b in batch.blocks)
         self._rule.add_samples(batch.samples)
         self._rule.add_blocks(batch.blocks)
-        self._remember_onset(batch)
+        self._onset.take(batch.samples, batch.blocks)
 
     def take_events(self, events: Iterable[PodEvent]) -> None:
         new = list(events)
@@ -66,6 +77,7 @@ class Analysis:
             times = [event.at for event in new]
             self._newest = max(times if self._newest is None else [*times, self._newest])
         self.events += new
+        self._onset.take_events(new)
         self._rule.add_events(new)
 
     def live(self, now: float, at_end: bool) -> Judgement:
@@ -78,6 +90,7 @@ class Analysis:
         live: bool,
         at_end: bool,
         blind: str | None = None,
+        confounded: str | None = None,
     ) -> Opinion:
         """Suites and rule together.
 
@@ -85,20 +98,25 @@ class Analysis:
             live: False while the canary has no traffic to be judged by.
             at_end: The hold is over.
             blind: Why users' traffic cannot be seen: an ERROR, whatever our own probes say.
+            confounded: Why nothing may be compared with the stable. Hard limits stand: they ask of it only
+                whether it answers.
         """
-        results = list(results)
+        results = [refuse_comparisons(r, confounded) if confounded else r for r in results]
         judgement = self._judgement(now, at_end, blind) if live else None
+        if judgement and confounded:
+            judgement = _confounded(judgement, confounded)
         verdicts = [result.verdict for result in results]
         if judgement is not None:
             verdicts.append(judgement.verdict)
         # A stage without suites and without traffic has nothing to say against going on.
         verdict = combine(verdicts) if verdicts else Verdict.PASS
+        deciding = _deciding(verdict, judgement, results)
         return Opinion(
             verdict=verdict,
-            deciding=_deciding(verdict, judgement, results),
+            deciding=deciding,
             live=judgement.checks if judgement else (),
             sample_at=self._newest,
-            fault_at=self._first_bad,
+            fault_at=self._onset.at(deciding.signal) if deciding else None,
         )
 
     def _judgement(self, now: float, at_end: bool, blind: str | None) -> Judgement:
@@ -115,12 +133,26 @@ class Analysis:
         deciding = found.deciding if verdict is found.verdict and found.deciding else check
         return replace(found, verdict=verdict, checks=(*found.checks, check), deciding=deciding)
 
-    def _remember_onset(self, batch: Batch) -> None:
-        """The first bad canary request seen: the earliest that a fault can be said to have begun."""
-        if self._first_bad is not None:
-            return
-        bad = [b.start for b in batch.blocks if b.arm is Arm.CANARY and b.errors]
-        self._first_bad = min(bad, default=None)
+
+def refuse_comparisons(result: SuiteResult, why: str) -> SuiteResult:
+    """A suite's result without what it found by comparing."""
+    return replace(result, checks=tuple(_refused(check, why) for check in result.checks))
+
+
+def _confounded(judgement: Judgement, why: str) -> Judgement:
+    check = Check("baseline", Verdict.INCONCLUSIVE, why)
+    checks = (*(_refused(c, why) for c in judgement.checks), check)
+    verdict = combine(c.verdict for c in checks)
+    deciding = next(c for c in checks if c.verdict is verdict) if verdict is Verdict.FAIL else check
+    return replace(judgement, verdict=verdict, checks=checks, deciding=deciding)
+
+
+def _refused(check: Check, why: str) -> Check:
+    """A failed comparison fails nobody; what was found stays readable."""
+    compares = check.baseline_value is not None or check.evidence is not None
+    if check.verdict is not Verdict.FAIL or not compares or check.signal == "hard_limit":
+        return check
+    return replace(check, verdict=Verdict.INCONCLUSIVE, reason=f"not compared ({why}): {check.reason}")
 
 
 def rule_settings(spec: GuardSpec) -> RuleSettings:

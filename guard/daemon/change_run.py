@@ -6,10 +6,14 @@ Everything a successor needs stands in the status and on the route. Refuses to j
 """
 
 from collections.abc import Callable
+from functools import partial
 
+from guard.adapters.endpoint import Endpoint
+from guard.adapters.signals.pods import requests_in_flight
 from guard.adapters.workloads import same_template
 from guard.api.change import ChangeSpec, plan_digest
 from guard.api.fields import seconds
+from guard.api.guard import Runtime
 from guard.core import decision as actions
 from guard.core.blocks import PodEvent
 from guard.core.change import Intent, Phase, Reason, RoutePhase
@@ -18,10 +22,11 @@ from guard.core.decision import Policy, Situation, Step, advise, decide, step_at
 from guard.core.samples import Arm
 from guard.core.verdict import Verdict
 from guard.daemon.act import Actor
-from guard.daemon.admission import refusal
+from guard.daemon.admission import baseline_changed, hold, refusal
 from guard.daemon.analyse import Analysis, Opinion
 from guard.daemon.clock import Clock
 from guard.daemon.drain import Drain
+from guard.daemon.in_flight import InFlight
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Observation, PodWatch
 from guard.daemon.progress import Decision, Progress
@@ -50,11 +55,13 @@ class ChangeRun:
         save: Callable[[Progress], None],
         api_key: str | None = None,
         clock: Clock | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
         clock = clock or Clock()
         self.name = name
         self.progress = progress
         self.intent: Intent | None = None
+        self.edited = False  # the Change's spec is not the one that it began with
         self.analysis = Analysis(spec.plan.guard)
         self.live_checks: list[tuple[int, tuple[Check, ...]]] = []
         self.weights: list[tuple[float, int]] = []
@@ -68,11 +75,13 @@ class ChangeRun:
         self._measurements = measurements
         self._save = save
         self._api_key = api_key
-        self._drain = Drain(self._guard, measurements, self.analysis)
+        self._in_flight = in_flight or InFlight(partial(_requests_in_flight, self._guard.target.runtime))
+        self._drain = Drain(self._guard, measurements, self.analysis, self._in_flight)
         self._resuming = progress.phase is not Phase.PENDING
         self._stages = Stages(self._guard.target.runtime.port, api_key, start_suite, clock)
         self._pods = {arm: PodWatch(arm, self.clock_offset) for arm in (Arm.BASELINE, Arm.CANARY)}
         self._absent_since: float | None = None
+        self._confounded: str | None = None
         self._template_reported = False
         self._verifying = False
         measurements.start()
@@ -102,6 +111,7 @@ class ChangeRun:
     def stop(self) -> None:
         """Ends measurements and suites; leaves the cluster as it is."""
         self._measurements.stop()
+        self._in_flight.stop()
         self._stages.kill()
 
     def tick(self) -> None:
@@ -111,6 +121,7 @@ class ChangeRun:
         self._feed(seen, mono)
         if self._resuming:
             self._resume(seen, now, mono)
+        self._watch_baseline(seen, now, mono)
         opinion = self._opinion(now, mono)
         situation = self._situation(now, seen, opinion)
         chosen = decide(situation, self._policy) if self._policy.enforce else advise(situation, self._policy)
@@ -119,6 +130,7 @@ class ChangeRun:
         try:
             self._perform(chosen, seen, opinion, now, mono)
         except TidegateError as error:
+            self.progress.reason, self.progress.message = "ActionFailed", str(error)
             self._say("ActionFailed", str(error))
         self._save(self.progress)
 
@@ -135,6 +147,18 @@ class ChangeRun:
         if not self.weights or self.weights[-1][1] != weight:
             self.weights.append((mono + self.clock_offset, weight))
         self.progress.weight_percent = weight
+        if (
+            self.progress.phase is Phase.PROMOTING
+            and self.progress.patched_at is None
+            and self._promoted(seen)
+        ):
+            self._note_returned()  # by a patch whose answer was lost, or whose writer died
+
+    def _promoted(self, seen: Observation) -> bool:
+        return seen.route is not None and (seen.route.phase, seen.route.change) == (
+            RoutePhase.PROMOTED,
+            self.name,
+        )
 
     def _template_events(self, seen: Observation, mono: float) -> list[PodEvent]:
         """The canary's template is not the one that was opened: what runs is not what was planned."""
@@ -151,7 +175,22 @@ class ChangeRun:
         live = phase is Phase.PROGRESSING or (phase is Phase.PROMOTING and self.progress.weight_percent > 0)
         ended = phase is Phase.PROGRESSING and now >= self._stage_ends_at()
         blind = self._measurements.blind_because(mono) if live else None
-        return self.analysis.opinion(mono, self._stages.current, live, ended, blind)
+        return self.analysis.opinion(mono, self._stages.current, live, ended, blind, self._confounded)
+
+    def _watch_baseline(self, seen: Observation, now: float, mono: float) -> None:
+        """While the stable is not the plan's, nothing is compared; then the stage begins anew."""
+        if self.progress.phase not in (Phase.TESTING, Phase.PROGRESSING):
+            self._confounded = None
+            return
+        changed = baseline_changed(self._spec, seen)
+        if changed:
+            self._confounded = changed[1]
+            self._say(*changed, now)
+        elif self._confounded and seen.stable.ready:
+            self._confounded = None
+            self._say("BaselineRestored", "the stable is as planned again; this stage begins anew", now)
+            self.analysis.forget()
+            self._begin_stage(seen, now, mono)
 
     def _note_result(self, now: float) -> None:
         arrived = self._stages.poll()
@@ -177,15 +216,21 @@ class ChangeRun:
             deciding=opinion.deciding,
             suites_done=done,
             canary_ready=seen.canary.ready and seen.stable.ready,
-            refusal=refusal(self.name, self._spec, seen),
+            refusal=refusal(self.name, self._spec, seen, self.edited),
+            hold=hold(self._spec, progress.phase, seen, self.edited),
             intent=self.intent,
             returned=progress.patched_at is not None,
             canary_absent=self._canary_absent(seen, now),
             quiet=self._quiet(now, seen),
             stable_has_template=same_template(self._spec.plan.canary_template, seen.stable.template),
             stable_ready=seen.stable.ready,
-            canary_scaled_down=seen.canary.scaled_down,
+            canary_put_away=seen.canary.scaled_down or self._canary_replaced(seen),
         )
+
+    def _canary_replaced(self, seen: Observation) -> bool:
+        """The next change's canary has been applied: it is not ours to put away."""
+        planned = self._spec.plan.canary_template
+        return seen.canary.deployment is not None and not same_template(planned, seen.canary.template)
 
     def _canary_absent(self, seen: Observation, now: float) -> bool:
         """The canary has had traffic and no endpoint for a while; a watch or a restart may lag."""
@@ -271,6 +316,14 @@ class ChangeRun:
         self._measurements.probes.resume()
         self._stages.compare(f"step-{self.progress.step + 1}", self._guard.suites.on_step, seen)
 
+    def _begin_stage(self, seen: Observation, now: float, mono: float) -> None:
+        """The stage under way, from its beginning."""
+        if self.progress.phase is Phase.TESTING:
+            self.progress.stage_started_at = now
+            self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
+        else:
+            self._begin_step(seen, now, mono)
+
     def _keep_live_checks(self, mono: float) -> None:
         """What the rule says of the step that ends now, for the record."""
         self.live_checks.append((self.progress.step, self.analysis.live(mono, True).checks))
@@ -288,6 +341,8 @@ class ChangeRun:
             self._verify_stable(self._look())
             if self.progress.step >= 0:
                 self._say("TrafficReturned", "all traffic goes to the stable")
+        else:
+            self._say("StableRestoring", "the stable gets its template from before; the traffic waits for it")
 
     def _verify_stable(self, seen: Observation) -> None:
         """Once: a watch that lags behind our patch, or another's write, does not begin the suites anew."""
@@ -318,7 +373,16 @@ class ChangeRun:
         decision = self.progress.decision
         abandoned = decision is not None and decision.abandoned
         why = decision.message if decision else self.progress.message
-        self._end(Reason.ABANDONED if abandoned else Reason.ROLLED_BACK, why, now)
+        self._end(Reason.ABANDONED if abandoned else Reason.ROLLED_BACK, why + self._stable_in_words(), now)
+
+    def _stable_in_words(self) -> str:
+        """Nothing where the suites after the rollback passed."""
+        found = [
+            f"{result.suite} {result.verdict} ({_why(result)})"
+            for stage, result in self.results
+            if stage == AFTER_ROLLBACK and result.verdict is not Verdict.PASS
+        ]
+        return f"; but the stable did not pass its suites afterwards: {', '.join(found)}" if found else ""
 
     def _promote(self, action: actions.Action, now: float) -> None:
         progress = self.progress
@@ -333,14 +397,17 @@ class ChangeRun:
                 self._actor.copy_template()
             case actions.ReturnWeight():
                 self._actor.set_weight(0, RoutePhase.PROMOTED)
-                progress.patched_at = self._clock.unix()
-                progress.weight_percent = 0
-                self._measurements.probes.pause()
-                self._say("WeightReturned", "the stable runs the new template and has all traffic", now)
+                self._note_returned()
             case actions.ScaleDownCanary():
                 self._actor.scale_down_canary()
             case actions.FinishPromotion():
                 self._end(Reason.PROMOTED, "promoted; " + self._proof(), now)
+
+    def _note_returned(self) -> None:
+        self.progress.patched_at = self._clock.unix()
+        self.progress.weight_percent = 0
+        self._measurements.probes.pause()
+        self._say("WeightReturned", "the stable runs the new template and has all traffic")
 
     def _proof(self) -> str:
         """What a promotion under NoHarmFound rests on: the power that the record must state."""
@@ -414,13 +481,20 @@ class ChangeRun:
                 Phase.PROGRESSING,
                 step_at(progress.weight_percent, self._policy.steps),
             )
-        if progress.phase is Phase.TESTING:
-            progress.stage_started_at = now
-            self._stages.compare(BEFORE_TRAFFIC, self._guard.suites.before_traffic, seen)
-        elif progress.phase is Phase.PROGRESSING:
-            self._begin_step(seen, now, mono)
+        if progress.phase in (Phase.TESTING, Phase.PROGRESSING):
+            self._begin_stage(seen, now, mono)
         elif progress.phase is Phase.ROLLING_BACK and progress.patched_at is not None:
             self._verify_stable(seen)
+
+
+def _why(result: SuiteResult) -> str:
+    """The suite's own error, or its first check of that verdict."""
+    reasons = (check.reason for check in result.checks if check.verdict is result.verdict)
+    return result.error or next(reasons, "no check ran")
+
+
+def _requests_in_flight(runtime: Runtime, endpoint: Endpoint) -> int | None:
+    return requests_in_flight(endpoint, runtime.type, runtime.metrics_path)
 
 
 def policy_of(spec: ChangeSpec) -> Policy:

@@ -5,11 +5,11 @@ Owns the three times of a rollback's end. Refuses to know why the traffic left.
 """
 
 from guard.adapters.endpoint import Endpoint
-from guard.adapters.signals.pods import requests_in_flight
 from guard.api.fields import seconds
 from guard.api.guard import GuardSpec
 from guard.core.samples import Arm
 from guard.daemon.analyse import Analysis
+from guard.daemon.in_flight import InFlight
 from guard.daemon.measure import Measurements
 from guard.daemon.progress import Progress
 
@@ -19,9 +19,11 @@ QUIET_SECONDS = 3.0  # arbitrary: longer than a gateway takes to learn of a weig
 class Drain:
     """Watches the canary after its weight has gone to 0."""
 
-    def __init__(self, spec: GuardSpec, measurements: Measurements, analysis: Analysis) -> None:
-        self._runtime = spec.target.runtime
+    def __init__(
+        self, spec: GuardSpec, measurements: Measurements, analysis: Analysis, in_flight: InFlight
+    ) -> None:
         self._timeout = seconds(spec.drain.timeout)
+        self._in_flight = in_flight
         self._measurements = measurements
         self._analysis = analysis
 
@@ -39,8 +41,8 @@ class Drain:
         since = max(progress.patched_at, progress.last_new_request_at or 0.0)
         if now - since < QUIET_SECONDS:
             return False
-        if now - progress.patched_at < self._timeout and self._in_flight(canaries) > 0:
-            return False
+        if now - progress.patched_at < self._timeout and self._in_flight.count(canaries, now) != 0:
+            return False  # streams are open, or nobody has told yet
         progress.quiet_at = now
         return True
 
@@ -51,9 +53,3 @@ class Drain:
             return logged
         counted = [b.start + b.seconds for b in self._analysis.blocks if b.arm is Arm.CANARY]
         return max(counted) + clock_offset if counted else None
-
-    def _in_flight(self, canaries: list[Endpoint]) -> int:
-        """Requests that the canary's pods still work on; a pod that does not tell holds nothing up."""
-        path = self._runtime.metrics_path
-        counts = [requests_in_flight(endpoint, self._runtime.type, path) for endpoint in canaries]
-        return sum(count or 0 for count in counts)

@@ -17,7 +17,7 @@ from typing import Any
 from guard.adapters.kubernetes.client import CHANGES, CONFIG_MAPS, GUARDS, SECRETS, KubernetesClient, Object
 from guard.adapters.kubernetes.events import emit
 from guard.adapters.kubernetes.lease import Lease
-from guard.api.change import ChangeSpec
+from guard.api.change import ChangeSpec, frozen_digest
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
 from guard.core.change import Intent, Phase, Reason
@@ -148,6 +148,7 @@ class Daemon:
                 log.error("change %s: cannot go on: %s", name, error)
             return
         progress = Progress.from_status(status, self._now())
+        progress.spec_digest = progress.spec_digest or frozen_digest(spec)
         guard = spec.plan.guard
         good = self._last_known_good(spec.guard)
         subject = Subject(self._namespace.name, name, change["metadata"]["uid"], spec, good)
@@ -178,7 +179,7 @@ class Daemon:
 
     def _advance(self, name: str, change: Object) -> None:
         running = self._running[name]
-        running.run.progress.generation = change["metadata"].get("generation")
+        self._compare_spec(running.run, change)
         action = change["spec"].get("action")
         running.run.intent = Intent(action) if action else None
         if change["metadata"].get("deletionTimestamp"):
@@ -190,6 +191,18 @@ class Daemon:
         if running.run.finished:
             self._close(name, change)
         self._upkeep.change(running.run, change)
+
+    def _compare_spec(self, run: ChangeRun, change: Object) -> None:
+        """Whether the Change still asks for what it began with: an API without CEL lets anyone edit it."""
+        generation = change["metadata"].get("generation")
+        if generation is not None and generation == run.progress.generation:
+            return
+        run.progress.generation = generation
+        try:
+            spec = parse(ChangeSpec, change["spec"], f"Change {run.name}: spec")
+            run.edited = frozen_digest(spec) != run.progress.spec_digest
+        except ConfigurationError:
+            run.edited = True
 
     def _hold_object(self, running: _Running, change: Object) -> None:
         """A finalizer while users may be on the canary: a deleted Change still returns their traffic."""

@@ -27,7 +27,7 @@ class Entry:
 class Decision:
     """The recorded intent: written before acting on it.
 
-    `sample_at` is when the deciding sample was seen, `fault_at` when the first sign of the same fault was.
+    `sample_at` is when the deciding sample was seen, `fault_at` the fault's onset (guard.daemon.onset).
     """
 
     action: str
@@ -42,7 +42,12 @@ class Decision:
 
 @dataclass
 class Progress:
-    """One Change's way so far; `generation` is the Change's that it speaks of."""
+    """One Change's way so far.
+
+    Attributes:
+        generation: Of the Change, when it was last read.
+        spec_digest: Of the Change's spec as it began (`guard.api.change.frozen_digest`).
+    """
 
     opened_at: float
     phase: Phase = Phase.PENDING
@@ -62,6 +67,7 @@ class Progress:
     evidence: str | None = None
     evidence_digest: str | None = None
     generation: int | None = None
+    spec_digest: str | None = None
     suites: list[dict[str, str]] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
 
@@ -105,6 +111,7 @@ class Progress:
             "finishedAt": rfc3339(self.finished_at),
             "evidence": self.evidence,
             "evidenceDigest": self.evidence_digest,
+            "specDigest": self.spec_digest,
             "suites": list(self.suites),
             "conditions": self._conditions(),
             "timeline": [
@@ -138,6 +145,7 @@ class Progress:
             finished_at=_seconds(status.get("finishedAt")),
             evidence=status.get("evidence"),
             evidence_digest=status.get("evidenceDigest"),
+            spec_digest=status.get("specDigest"),
             suites=list(status.get("suites") or []),
             timeline=[
                 Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status.get("timeline") or []

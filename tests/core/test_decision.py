@@ -108,13 +108,34 @@ CASES = [
     ),
     (
         "promotion ends when the canary is down",
-        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, quiet=True, canary_scaled_down=True),
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, quiet=True, canary_put_away=True),
         d.FinishPromotion,
     ),
     ("a fail while promoting rolls back", dict(phase=Phase.PROMOTING, verdict=Verdict.FAIL), d.RollBack),
     (
-        "the change's deadline does not interrupt a promotion",
-        dict(phase=Phase.PROMOTING, now=9999, weight_percent=100, stable_has_template=True),
+        "a stable that never becomes ready ends the promotion",
+        dict(phase=Phase.PROMOTING, now=1100, weight_percent=100, stable_has_template=True),
+        d.RollBack,
+    ),
+    (
+        "nothing ends a promotion once the stable has the traffic",
+        dict(phase=Phase.PROMOTING, weight_percent=0, returned=True, now=9999, intent=Intent.CLOSE),
+        d.Wait,
+    ),
+    ("an obstacle holds a passed step", dict(now=1031, hold=("BaselineChanged", "x")), d.Wait),
+    (
+        "an obstacle holds even what an operator promotes",
+        dict(now=1031, hold=("PlanChanged", "x"), intent=Intent.PROMOTE),
+        d.Wait,
+    ),
+    (
+        "an obstacle does not keep a failed canary's traffic",
+        dict(hold=("BaselineChanged", "x"), verdict=Verdict.FAIL),
+        d.RollBack,
+    ),
+    (
+        "an edited plan is not copied to the stable",
+        dict(phase=Phase.PROMOTING, weight_percent=100, hold=("PlanChanged", "x")),
         d.Wait,
     ),
     ("an unfinished rollback is performed again", dict(phase=Phase.ROLLING_BACK), d.RollBack),
@@ -184,7 +205,16 @@ def test_rollback_names_the_check_that_decided() -> None:
     assert not action.abandoned
 
 
-@pytest.mark.parametrize("changes", [{"now": 2001}, {"intent": Intent.CLOSE}], ids=["deadline", "closed"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"now": 2001},
+        {"intent": Intent.CLOSE},
+        {"now": 1100, "phase": Phase.PROMOTING, "weight_percent": 100, "stable_has_template": True},
+        {"now": 2001, "phase": Phase.PROMOTING, "stage_started_at": 1999, "weight_percent": 100},
+    ],
+    ids=["deadline", "closed", "the stable does not become ready", "deadline while promoting"],
+)
 def test_abandonment_is_not_a_failure(changes: dict[str, object]) -> None:
     action = decide(situation(**changes), POLICY)
     assert isinstance(action, d.RollBack)
@@ -201,6 +231,19 @@ def test_on_inconclusive_rollback_decides_silence_at_the_deadline_but_never_an_e
     policy = replace(POLICY, roll_back_when_inconclusive=True)
     assert isinstance(decide(situation(now=1201, verdict=verdict), policy), expected)
     assert isinstance(decide(situation(now=1199, verdict=verdict), policy), d.Wait)
+
+
+def test_an_obstacle_is_never_rolled_back_for_at_the_deadline_of_a_step() -> None:
+    policy = replace(POLICY, roll_back_when_inconclusive=True)
+    held = situation(
+        now=1999, hold=("BaselineChanged", "another"), verdict=Verdict.INCONCLUSIVE
+    )
+    assert decide(held, policy) == d.Wait("BaselineChanged", "held: another")
+
+
+def test_advise_says_what_would_hold_a_change() -> None:
+    following = advise(situation(hold=("BaselineChanged", "another")), POLICY)
+    assert following == d.Wait("BaselineChanged", "another")
 
 
 def test_advise_enters_the_step_that_others_set() -> None:

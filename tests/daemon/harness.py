@@ -96,6 +96,19 @@ class Measurements:
         return batch
 
 
+class Streams:
+    """Requests that the canary's pods still work on."""
+
+    def __init__(self) -> None:
+        self.open: int | None = 0
+
+    def count(self, endpoints: Any, now: float) -> int | None:
+        return self.open
+
+    def stop(self) -> None:
+        pass
+
+
 @dataclass
 class Target:
     """Route and workloads as the guard finds and changes them; every write is in `writes`."""
@@ -107,6 +120,7 @@ class Target:
     canary: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(CANARY))
     canary_replicas: int = 1
     canary_ready: bool = True
+    stable_starts: bool = True  # on the promoted template; on its own it always does
     restarts: int = 0
     ready_at: float = START - 600.0
     writes: list[str] = field(default_factory=list)
@@ -122,9 +136,13 @@ class Target:
         route = RouteState("ns", "chat", "u", "1", True, self.phase, self.change, (Split(*backends),))
         return Observation(
             route,
-            self._side(self.stable, 1, True, 0),
+            self._side(self.stable, 1, self.stable_ready, 0),
             self._side(self.canary, self.canary_replicas, self.canary_ready, self.restarts),
         )
+
+    @property
+    def stable_ready(self) -> bool:
+        return self.stable_starts or same_template(self.stable, STABLE)
 
     def _side(self, template: dict[str, Any], count: int, ready: bool, restarts: int) -> Side:
         available = count if ready else 0
@@ -157,6 +175,10 @@ class Target:
         self.stable = {**copy.deepcopy(self.canary), "metadata": self.stable["metadata"]}
 
     def roll_back(self) -> bool:
+        if self.phase is RoutePhase.PROMOTING and not same_template(self.stable, STABLE):
+            self._write("restore template")
+            self.stable = copy.deepcopy(STABLE)
+            return False
         self._write("roll back")
         self.weight, self.phase = 0, RoutePhase.ROLLING_BACK
         return True
@@ -173,8 +195,8 @@ class Target:
 class InstantSuite:
     """Ends at its first poll."""
 
-    def __init__(self, suite: str, verdict: Verdict) -> None:
-        check = Check(f"{suite}-check", verdict, f"{suite} says {verdict}", signal=suite)
+    def __init__(self, suite: str, verdict: Verdict, check: Check | None = None) -> None:
+        check = check or Check(f"{suite}-check", verdict, f"{suite} says {verdict}", signal=suite)
         self.result = SuiteResult(suite, (check,), START, START + 1, "http://canary")
 
     def poll(self) -> SuiteResult:
@@ -185,14 +207,19 @@ class InstantSuite:
 
 
 class Harness:
-    """Drives one ChangeRun; `suites` maps (stage, suite) or suite to a verdict, PASS by default."""
+    """Drives one ChangeRun.
+
+    `suites` maps (stage, suite) or suite to a verdict, PASS by default; `checks` a suite to its one check.
+    """
 
     def __init__(self, **guard: Any) -> None:
         self.guard = parse(GuardSpec, {**GUARD, **guard}, "Guard")
         self.target = Target()
         self.measurements = Measurements()
+        self.streams = Streams()
         self.turned = Turned()
         self.suites: dict[Any, Verdict] = {}
+        self.checks: dict[str, Check] = {}
         self.saved: list[dict[str, Any]] = []
         self.plan: Plan = freeze(self.guard, self.target.canary, self.target.stable)
         self.spec = ChangeSpec(guard="chat", ticket="OPS-1", requested_by="ann", plan=self.plan)
@@ -210,6 +237,7 @@ class Harness:
             start_suite=self._suite,
             save=lambda p: self.saved.append(p.to_status(len(self.guard.steps))),
             clock=self.turned.clock(),
+            in_flight=self.streams,  # type: ignore[arg-type]
         )
         return self.run
 
@@ -251,7 +279,7 @@ class Harness:
         self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None
     ) -> InstantSuite:
         verdict = self.suites.get((stage, suite.name), self.suites.get(suite.name, Verdict.PASS))
-        return InstantSuite(suite.name, verdict)
+        return InstantSuite(suite.name, verdict, self.checks.get(suite.name))
 
     def promoted_template(self) -> bool:
         return same_template(self.target.stable, CANARY)

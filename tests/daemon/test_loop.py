@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,20 @@ from guard.adapters.opening import change_document
 from guard.api.change import Plan
 from guard.core.change import Phase
 from guard.daemon.loop import Daemon
+from guard.daemon.upkeep import Upkeep
 from tests.daemon.conftest import NAMESPACE, documents
+
+
+def not_asked(*_: Any) -> Any:
+    raise AssertionError("no suite is scheduled here")
 
 
 @pytest.fixture
 def daemon(client: KubernetesClient, plan: Plan, tmp_path: Path) -> Iterator[Daemon]:
     (guard,) = documents("stack/manifests/demo/guard.yaml")
     client.create(GUARDS, NAMESPACE, guard)
-    daemon = Daemon(client, NAMESPACE, "test", tmp_path, lambda report: {})
+    upkeep = Upkeep(client, NAMESPACE, tmp_path, not_asked, lambda report: {})
+    daemon = Daemon(client, NAMESPACE, "test", tmp_path, lambda report: {}, upkeep)
     thread = threading.Thread(target=daemon.run)
     thread.start()
     try:
