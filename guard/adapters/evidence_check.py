@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,9 @@ def verify(folder: EvidenceFolder, expected: str | None = None, copies: Sequence
     if files:
         findings += _file_findings(folder, files)
     if copies and folder.beside is not None:
-        findings += _copy_findings(folder, copies, files)
-    return Verification(digest, files, tuple(findings))
+        damaged = {found.path for found in findings}
+        findings += _copy_findings(folder, copies, files, damaged)
+    return Verification(digest, files, tuple(sorted(findings, key=lambda found: found.path)))
 
 
 def _digest_findings(folder: EvidenceFolder, digest: str, expected: str | None) -> Iterator[Finding]:
@@ -86,10 +87,10 @@ def _digest_findings(folder: EvidenceFolder, digest: str, expected: str | None) 
 def _file_findings(folder: EvidenceFolder, files: Iterable[RawFile]) -> Iterator[Finding]:
     there: set[str] = set()
     for found in _walk(folder.evidence):
-        if isinstance(found, Finding):
-            yield finding(folder.shown(found.path), found.problem, found.reason)
-        else:
+        if isinstance(found, str):
             there.add(found)
+        else:
+            yield finding(folder.shown(found[0]), *found[1:])
     listed = {file.path: file for file in files}
     for path in sorted(there - listed.keys() - {MANIFEST}):
         yield finding(folder.shown(path), Problem.ADDED, "not in the manifest")
@@ -100,8 +101,8 @@ def _file_findings(folder: EvidenceFolder, files: Iterable[RawFile]) -> Iterator
             yield finding(folder.shown(path), Problem.MISSING, "in the manifest, and not there")
 
 
-def _walk(evidence: Path) -> Iterator[str | Finding]:
-    """Every plain file by its path inside the folder; a finding for all that is neither that nor a folder."""
+def _walk(evidence: Path) -> Iterator[str | tuple[str, Problem, str]]:
+    """Every plain file by its path in the folder; of all that is neither that nor a folder, what is wrong."""
     unreadable: list[OSError] = []
     for folder, folders, names in os.walk(evidence, onerror=unreadable.append):
         for name in (*folders, *names):
@@ -112,12 +113,12 @@ def _walk(evidence: Path) -> Iterator[str | Finding]:
                 yield relative
             elif not stat.S_ISDIR(mode):
                 what = "a link" if stat.S_ISLNK(mode) else "no plain file"
-                yield finding(relative, Problem.REFUSED, f"{what}: not followed, not read")
+                yield relative, Problem.REFUSED, f"{what}: not followed, not read"
     for error in unreadable:
-        yield finding(os.path.relpath(error.filename, evidence), Problem.UNREADABLE, error.strerror)
+        yield os.path.relpath(error.filename, evidence), Problem.UNREADABLE, str(error.strerror)
 
 
-def _check_file(path: Path, shown: str, file: RawFile) -> Iterator[Finding]:
+def _check_file(path: Path, shown: str, file: RawFile, by: str = "") -> Iterator[Finding]:
     """Its size and checksum; and whether it is what its name says."""
     try:
         size, sha256 = path.stat().st_size, _sha256(path)
@@ -125,16 +126,16 @@ def _check_file(path: Path, shown: str, file: RawFile) -> Iterator[Finding]:
         yield finding(shown, Problem.UNREADABLE, error.strerror)
         return
     if (size, sha256) != (file.bytes, file.sha256):
-        reason = f"{size} bytes, sha256 {sha256[:12]}…; sealed with {file.bytes} bytes, {file.sha256[:12]}…"
+        reason = f"{size} bytes, sha256 {sha256[:12]}…; sealed{by} as {file.bytes} bytes, {file.sha256[:12]}…"
         yield finding(shown, Problem.CHANGED, reason)
     elif broken := _FORMS.get(path.suffix, _any)(path):
         yield finding(shown, Problem.DAMAGED, broken)
 
 
 def _copy_findings(
-    folder: EvidenceFolder, copies: Sequence[str], files: Sequence[RawFile]
+    folder: EvidenceFolder, copies: Sequence[str], files: Sequence[RawFile], damaged: Collection[str]
 ) -> Iterator[Finding]:
-    """verdict.json and what was rendered with it, against the sealed `files`."""
+    """verdict.json and what was rendered with it, against the sealed `files` that are not `damaged`."""
     assert folder.beside is not None
     content, findings = _content(folder.beside / VERDICT, VERDICT)
     yield from findings
@@ -150,7 +151,9 @@ def _copy_findings(
     for name in copies:
         if name != VERDICT:
             yield from _check_copy(folder.beside / name, rows.get(name))
-    reasons = [*_other_checksums(rows, files), *_other_fields(document, folder.evidence / REPORT)]
+    reasons = list(_other_checksums(rows, files))
+    if folder.shown(REPORT) not in damaged:
+        reasons += _other_fields(document, folder.evidence / REPORT)
     if not (reasons or as_written):
         reasons = ["not in the form in which it was written"]
     yield from (finding(VERDICT, Problem.CHANGED, reason) for reason in reasons)
@@ -164,7 +167,7 @@ def _check_copy(path: Path, entry: RawFile | None) -> Iterator[Finding]:
     elif entry is None:
         yield finding(path.name, Problem.ADDED, f"{VERDICT} has no checksum of it")
     else:
-        yield from _check_file(path, path.name, entry)
+        yield from _check_file(path, path.name, entry, f" by {VERDICT}")
 
 
 def _other_checksums(rows: Mapping[str, RawFile], files: Sequence[RawFile]) -> Iterator[str]:
@@ -182,9 +185,9 @@ def _other_fields(document: Mapping[str, Any], report: Path) -> Iterator[str]:
     try:
         shared = json.loads(report.read_bytes())
         names = {*shared, *document} - _NOT_SHARED
-        other = sorted(name for name in names if shared.get(name) != document.get(name))
+        other = sorted(name for name in names if shared.get(name, ...) != document.get(name, ...))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return  # named already, as missing, changed or damaged
+        return  # a folder without it was sealed so
     if other:
         yield f"other than in evidence/{REPORT}: {', '.join(other[:5])}"
 

@@ -48,7 +48,7 @@ class Finding:
 
 def finding(path: str, problem: Problem, reason: object) -> Finding:
     """A finding whose texts, which others wrote, are harmless to show."""
-    shown = visible(path)
+    shown = visible(path).replace("\n", "\\n").replace("\t", "\\t")
     shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"
     return Finding(shown, problem, one_line(str(reason)))
 
