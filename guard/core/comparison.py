@@ -12,7 +12,7 @@ from typing import Literal
 from guard.core.binomial import fisher_p, mcnemar_p, smallest_drop_found, tango_z
 from guard.core.check import Check
 from guard.core.latency_comparison import compare_latency as compare_latency
-from guard.core.samples import Outcome, RequestSample
+from guard.core.samples import Outcome, RequestSample, window_seconds
 from guard.core.verdict import NotJudged, Verdict
 
 PromotionPolicy = Literal["NoHarmFound", "NonInferior"]
@@ -150,6 +150,7 @@ def compare_errors(
         baseline_value=theirs.bad / theirs.total,
         unit="ratio",
         samples=ours.total,
+        window_seconds=None if isinstance(canary, ArmCounts) else window_seconds(canary),
         p_value=p_value,
         detail={"alpha": ERROR_ALPHA, "odds_margin": ERROR_ODDS_MARGIN, "canary_episodes": episodes},
     )

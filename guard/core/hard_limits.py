@@ -103,37 +103,50 @@ class HardLimits:
     def judge(self, now: float) -> Check:
         """FAIL, or INCONCLUSIVE when the canary's errors have no healthy baseline beside them, or PASS."""
         self._results = [r for r in self._results if r.at > now - MEMORY_SECONDS]
-        if reason := self._by_events():
+        if found := self._by_events():
+            reason, count, limit = found
             return Check(
-                "hard-limits", Verdict.FAIL, reason, "hard_limit", detail={"events": dict(self._events)}
+                "hard-limits",
+                Verdict.FAIL,
+                reason,
+                "hard_limit",
+                value=count,
+                limit=limit,
+                unit="count",
+                samples=count,
+                detail={"events": dict(self._events)},
             )
         recent = [r for r in self._results if r.at > now - WINDOW_SECONDS]
         sources = {r.source for r in self._results if r.arm is Arm.CANARY}
         checks = [self._by_share(source, recent) for source in sorted(sources)]
         checks += [self._by_run(source) for source in sorted(sources)]
-        found = [check for check in checks if check is not None]
-        found.sort(key=lambda check: check.verdict is not Verdict.FAIL)
-        if found:
-            return found[0]
-        total = sum(r.requests for r in recent if r.arm is Arm.CANARY)
+        reached = [check for check in checks if check is not None]
+        reached.sort(key=lambda check: check.verdict is not Verdict.FAIL)
+        if reached:
+            return reached[0]
+        seen = _sum(r for r in recent if r.arm is Arm.CANARY)
         return Check(
             "hard-limits",
             Verdict.PASS,
-            f"none reached ({total} canary requests in the last {WINDOW_SECONDS:.0f} s)",
+            f"none reached ({seen.requests} canary requests in the last {WINDOW_SECONDS:.0f} s)",
             "hard_limit",
+            value=(seen.bad + seen.client_errors) / seen.requests if seen.requests else None,
             limit=BAD_RATIO,
             unit="ratio",
-            samples=total,
+            samples=seen.requests,
             window_seconds=WINDOW_SECONDS,
         )
 
-    def _by_events(self) -> str | None:
+    def _by_events(self) -> tuple[str, int, int] | None:
+        """Why, how often, how often it may be."""
         if self._permanent:
-            return self._permanent[0]
-        if self._events["oom"]:
-            return f"{self._events['oom']} canary container(s) killed for memory in this step, 0 allowed"
-        if self._events["restart"] > MAX_RESTARTS:
-            return f"{self._events['restart']} canary restarts in this step, {MAX_RESTARTS} allowed"
+            return self._permanent[0], len(self._permanent), 0
+        killed, restarts = self._events["oom"], self._events["restart"]
+        if killed:
+            return f"{killed} canary container(s) killed for memory in this step, 0 allowed", killed, 0
+        if restarts > MAX_RESTARTS:
+            reason = f"{restarts} canary restarts in this step, {MAX_RESTARTS} allowed"
+            return reason, restarts, MAX_RESTARTS
         return None
 
     def _by_share(self, source: Source, recent: Iterable[Result]) -> Check | None:

@@ -8,8 +8,10 @@ import math
 from guard.core.check import Check
 from guard.core.error_evidence import ErrorEvidence
 from guard.core.probe_pairs import ProbePairs
+from guard.core.quality_evidence import ALLOWED_DROP
 from guard.core.samples import Arm, Source
 from guard.core.step_tally import StepTally
+from guard.core.ttft_evidence import MARGIN
 from guard.core.verdict import NotJudged, Verdict
 
 
@@ -80,7 +82,17 @@ def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) 
     ratio = known.effect_ratio if known else None
     if known is None or ratio is None:
         reason = "not compared: " + (why_not or "no pair of probes answered by both arms yet")
-        return Check("ttft-live", NotJudged.NOT_COMPARED, reason, "ttft", threshold=threshold)
+        return Check(
+            "ttft-live",
+            NotJudged.NOT_COMPARED,
+            reason,
+            "ttft",
+            limit=MARGIN,
+            unit="ratio",
+            samples=0,
+            window_seconds=known.seconds if known else None,
+            threshold=threshold,
+        )
     low, high = known.effect_interval or (ratio, ratio)
     state = f"slower so far{_more(known.pairs, e_value, threshold)}" if e_value > 2.0 else "no harm found"
     state += f"; {pairs.left_out} pairs left out" if pairs.left_out else ""
@@ -91,23 +103,28 @@ def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) 
         f"TTFT x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {known.pairs} pairs of probes: {state}",
         "ttft",
         value=ratio,
-        limit=1.10,
+        limit=MARGIN,
         unit="ratio",
         samples=known.pairs,
+        window_seconds=known.seconds,
         evidence=e_value,
         threshold=threshold,
         detail={"interval_95": [low, high], "left_out": pairs.left_out},
     )
 
 
-def quality_check(pairs: int, e_value: float, threshold: float) -> Check:
-    """Items answered online by both arms."""
+def quality_check(pairs: int, e_value: float, threshold: float, seconds: float) -> Check:
+    """Items answered online by both arms since the first step."""
     return Check(
         "quality-live",
         Verdict.PASS,
-        f"{pairs} items answered by both arms: evidence {e_value:.2g} of a drop above 2 points",
+        f"{pairs} items answered by both arms: evidence {e_value:.2g} of a drop above "
+        f"{100 * ALLOWED_DROP:.0f} points",
         "quality",
+        limit=ALLOWED_DROP,
+        unit="ratio",
         samples=pairs,
+        window_seconds=seconds,
         evidence=e_value,
         threshold=threshold,
     )

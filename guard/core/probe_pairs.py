@@ -142,7 +142,14 @@ class ProbePairs:
         if known is None or interval is None:
             reason = "no warm pair of probes at comparable load"
             return Check(
-                "ttft-non-inferior", Verdict.INCONCLUSIVE, reason, "ttft", limit=PROOF_RATIO, samples=0
+                "ttft-non-inferior",
+                Verdict.INCONCLUSIVE,
+                reason,
+                "ttft",
+                limit=PROOF_RATIO,
+                unit="ratio",
+                samples=0,
+                window_seconds=known.seconds if known else None,
             )
         proven = interval[1] < PROOF_RATIO
         return Check(
@@ -155,6 +162,7 @@ class ProbePairs:
             limit=PROOF_RATIO,
             unit="ratio",
             samples=known.pairs,
+            window_seconds=known.seconds,
         )
 
     def _share(self, arm: Arm, weight_percent: int) -> float:

@@ -190,16 +190,18 @@ class Rule:
         begun = now - step.started_at if step else 0.0
         alone = {signal: THRESHOLD / weight for signal, weight in WEIGHTS.items()}
         source = self._leading_source(now)
+        hard = self._hard.judge(now)
         checks = [
             traffic_check(self._tally.total(Arm.CANARY), step.min_requests if step else 1, begun),
-            self._hard.judge(now),
+            hard if hard.window_seconds is not None else replace(hard, window_seconds=begun),
             error_check(
                 source, self._tally, self._errors.get(source), evidence["errors"], alone["errors"], begun
             ),
             ttft_check(self._pairs, evidence["ttft"], alone["ttft"], now),
         ]
         if self._quality_pairs:
-            checks.append(quality_check(self._quality_pairs, evidence["quality"], alone["quality"]))
+            since = now - (now if self._start is None else self._start)
+            checks.append(quality_check(self._quality_pairs, evidence["quality"], alone["quality"], since))
         return checks
 
     def _leading_source(self, now: float) -> Source:

@@ -77,6 +77,11 @@ class TtftEvidence:
         return self._s.pairs
 
     @property
+    def seconds(self) -> float:
+        """The closed bins' time."""
+        return self._s.next_bin * BIN_SECONDS
+
+    @property
     def effect_ratio(self) -> float | None:
         """Mean ratio canary / baseline so far; None before the first closed bin."""
         return math.exp(self._s.weighted_sum / self._s.weight) if self._s.weight else None

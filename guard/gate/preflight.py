@@ -6,7 +6,7 @@ comparison. `ask` does the network's part; judging is pure.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard.adapters.chat import ChatClient
 from guard.adapters.endpoint import Endpoint, Timeouts
@@ -25,11 +25,16 @@ _TIMEOUTS = Timeouts(connect=5.0, read=15.0, total=15.0)
 
 @dataclass(frozen=True)
 class Answer:
-    """What one arm said: the ids that it serves, or why there is no such list."""
+    """What one arm said: the ids that it serves, or why there is no such list.
+
+    `seconds` is the time in which both arms were asked, `rounds` how often; None and 1 where nobody measured.
+    """
 
     url: str
     models: tuple[str, ...] = ()
     error: TidegateError | None = None
+    seconds: float | None = None
+    rounds: int = 1
 
     @property
     def dead(self) -> bool:
@@ -49,12 +54,16 @@ def ask_both(
     candidate: Endpoint, baseline: Endpoint | None, pause: Callable[[float], None] = time.sleep
 ) -> tuple[Answer, Answer | None]:
     """Both arms' model lists, from the same client at the same time; a dead arm is asked again twice."""
-    for left in reversed(range(_ROUNDS)):
+    began_at = time.monotonic()
+    for rounds in range(1, _ROUNDS + 1):
         answers = ask_models(candidate), None if baseline is None else ask_models(baseline)
-        if not left or not any(answer and answer.dead for answer in answers):
+        if rounds == _ROUNDS or not any(answer and answer.dead for answer in answers):
             break
         pause(_PAUSE_SECONDS)
-    return answers
+    seconds = time.monotonic() - began_at
+    ours, theirs = answers
+    ours = replace(ours, seconds=seconds, rounds=rounds)
+    return ours, theirs and replace(theirs, seconds=seconds, rounds=rounds)
 
 
 def ask_models(endpoint: Endpoint) -> Answer:
@@ -74,12 +83,15 @@ def judge_answers(candidate: Answer, baseline: Answer | None, asked: str | None)
     if candidate.error is not None:
         return Preflight((_candidate_silent(candidate, baseline),))
     if baseline is not None and baseline.error is not None:
-        return Preflight((_error("baseline-answers", f"the baseline: {baseline.error}"),))
+        return Preflight((_error("baseline-answers", f"the baseline: {baseline.error}", baseline),))
     served = (baseline or candidate).models
     model = asked if asked is not None else served[0] if len(served) == 1 else None
     if model is None:
-        return Preflight((_error("model-is-served", f"name one with --model: {_listed(served)}"),))
-    answers = Check("endpoints-answer", Verdict.PASS, "every endpoint lists its models", "preflight")
+        reason = f"name one with --model: {_listed(served)}"
+        return Preflight((_error("model-is-served", reason, candidate),))
+    endpoints = 1 if baseline is None else 2
+    reason = "every endpoint lists its models"
+    answers = _counted("endpoints-answer", Verdict.PASS, reason, candidate, (endpoints, endpoints, None))
     return _judge_model(model, candidate, baseline, answers)
 
 
@@ -93,9 +105,8 @@ def judge_comparison(
     confounding = confounders(baseline, candidate, expected)
     rows = fingerprint_differences(baseline, candidate, confounding)
     if not confounding:
-        return Check(
-            "arms-are-comparable", Verdict.PASS, "no field differs beyond the change", "preflight"
-        ), rows
+        reason = "no field differs beyond the change"
+        return _comparable(Verdict.PASS, reason, 0, len(rows)), rows
     named = "; ".join(
         f"{row.field} is {row.before} on the baseline and {row.after} on the candidate"
         for row in rows
@@ -103,41 +114,55 @@ def judge_comparison(
     )
     flags = " ".join(f"--expect-change {field}" for field in confounding)
     reason = f"confounded, so the comparison is refused: {named}; if that is the change, say {flags}"
-    return Check("arms-are-comparable", Verdict.INCONCLUSIVE, reason, "preflight"), rows
+    return _comparable(Verdict.INCONCLUSIVE, reason, len(confounding), len(rows)), rows
 
 
 def _candidate_silent(candidate: Answer, baseline: Answer | None) -> Check:
     name, reason = "candidate-answers", str(candidate.error)
     if baseline is None:
-        return _error(
-            name, f"{reason} (with --baseline URL it could be told whether only the candidate is dead)"
-        )
+        reason += " (with --baseline URL it could be told whether only the candidate is dead)"
+        return _error(name, reason, candidate)
     if not candidate.dead:
-        return _error(name, f"the candidate: {reason}")
+        return _error(name, f"the candidate: {reason}", candidate)
     if baseline.error is not None:
-        return _error(name, f"{reason}; nor does the baseline answer: {baseline.error}")
+        return _error(name, f"{reason}; nor does the baseline answer: {baseline.error}", candidate)
     reason = f"{reason}; the baseline answered the same client at the same time"
-    return Check(
-        name, Verdict.FAIL, reason, "hard_limit", 0, 1, 1, "count", _ROUNDS, (_ROUNDS - 1) * _PAUSE_SECONDS
-    )
+    return _counted(name, Verdict.FAIL, reason, candidate, (0, 1, 1))
 
 
 def _judge_model(model: str, candidate: Answer, baseline: Answer | None, answers: Check) -> Preflight:
     name = "model-is-served"
     if baseline is not None and model not in baseline.models:
         reason = f"the baseline does not serve {model!r}; it serves {_listed(baseline.models)}"
-        return Preflight((answers, _error(name, reason)))
+        return Preflight((answers, _error(name, reason, baseline)))
+    theirs = None if baseline is None else 1
     if model in candidate.models:
-        return Preflight((answers, Check(name, Verdict.PASS, f"{model} is served", "preflight")), model)
+        check = _counted(name, Verdict.PASS, f"{model} is served", candidate, (1, 1, theirs))
+        return Preflight((answers, check), model)
     reason = f"the candidate does not serve {model!r}; it serves {_listed(candidate.models)}"
     if baseline is None:
-        return Preflight((answers, _error(name, f"{reason}: is --model right?")))
-    check = Check(name, Verdict.FAIL, f"{reason}; the baseline serves it", "hard_limit", 0, 1, 1, "count")
+        return Preflight((answers, _error(name, f"{reason}: is --model right?", candidate)))
+    check = _counted(name, Verdict.FAIL, f"{reason}; the baseline serves it", candidate, (0, 1, theirs))
     return Preflight((answers, check))
 
 
-def _error(name: str, reason: str) -> Check:
-    return Check(name, Verdict.ERROR, reason, "preflight")
+def _counted(
+    name: str, verdict: Verdict, reason: str, asked: Answer, counts: tuple[int, int, int | None]
+) -> Check:
+    """`counts`: how many did, how many had to, and the baseline's."""
+    value, limit, other = counts
+    signal = "hard_limit" if verdict is Verdict.FAIL else "preflight"
+    return Check(name, verdict, reason, signal, value, limit, other, "count", asked.rounds, asked.seconds)
+
+
+def _comparable(verdict: Verdict, reason: str, confounding: int, fields: int) -> Check:
+    """Fields that confound, of those compared. Each was looked at once: the window is a moment."""
+    name = "arms-are-comparable"
+    return Check(name, verdict, reason, "preflight", confounding, 0, None, "count", fields, 0.0)
+
+
+def _error(name: str, reason: str, asked: Answer) -> Check:
+    return Check(name, Verdict.ERROR, reason, "preflight", samples=asked.rounds, window_seconds=asked.seconds)
 
 
 def _listed(models: tuple[str, ...]) -> str:

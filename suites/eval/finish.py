@@ -74,6 +74,7 @@ def _answered(pairs: Sequence[Pair]) -> Check:
         baseline_value=sum(baseline) / len(baseline) if both else None,
         unit="ratio",
         samples=len(canary),
+        window_seconds=_window(pairs),
         p_value=p_value,
         detail={"errors": sorted(errors)[:5]},
     )
@@ -92,17 +93,19 @@ def _answered_verdict(silent: int, items: int, lost: int, won: int, p_value: flo
 def _compared(pairs: Sequence[Pair], options: RunOptions) -> Check:
     detail = {"families": _by_family(pairs)}
     if options.baseline is None:
-        return _not_compared([pair[Arm.CANARY]["passed"] for pair in pairs], detail)
+        return _not_compared(pairs, detail)
+    graded = _graded(pairs)
     paired = [
         PairedItem(pair[Arm.CANARY]["item"], pair[Arm.BASELINE]["passed"], pair[Arm.CANARY]["passed"])
-        for pair in _graded(pairs)
+        for pair in graded
     ]
     min_items = settings_of(options, "eval").min_items
     check = judge_pairs(paired, policy=options.config.policy, min_items=min_items)
-    return replace(check, detail={**check.detail, **detail})
+    return replace(check, window_seconds=_window(graded), detail={**check.detail, **detail})
 
 
-def _not_compared(passed: Sequence[bool | None], detail: Mapping[str, Any]) -> Check:
+def _not_compared(pairs: Sequence[Pair], detail: Mapping[str, Any]) -> Check:
+    passed = (pair[Arm.CANARY]["passed"] for pair in pairs)
     graded = [one for one in passed if one is not None]
     reason = f"not compared, there is no baseline: the candidate passes {sum(graded)} of {len(graded)} items"
     return Check(
@@ -113,8 +116,16 @@ def _not_compared(passed: Sequence[bool | None], detail: Mapping[str, Any]) -> C
         value=sum(graded) / len(graded) if graded else None,
         unit="ratio",
         samples=len(graded),
+        window_seconds=_window(pairs),
         detail=detail,
     )
+
+
+def _window(pairs: Sequence[Pair]) -> float | None:
+    """From the first question's start to the last answer; of one that was asked again, the last time."""
+    rows = [row for pair in pairs for row in pair.values()]
+    starts = [row["answered_at"] - (row["e2e_seconds"] or 0.0) for row in rows]
+    return max(row["answered_at"] for row in rows) - min(starts) if rows else None
 
 
 def _by_family(pairs: Sequence[Pair]) -> dict[str, dict[str, dict[str, int]]]:

@@ -93,6 +93,7 @@ def test_errors_of_one_short_incident_are_inconclusive_and_spread_ones_fail():
     spread = [_sample(i, float(i), Outcome.ERROR if i % 4 == 0 else Outcome.OK) for i in range(60)]
     assert compare_errors(burst, good).verdict is Verdict.INCONCLUSIVE
     assert compare_errors(spread, good).verdict is Verdict.FAIL
+    assert 59 <= compare_errors(spread, good).window_seconds <= 61
 
 
 def test_requests_that_still_wait_are_neither_good_nor_bad():

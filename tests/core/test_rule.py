@@ -75,6 +75,8 @@ def test_healthy_canary_passes_with_every_check_stating_its_figures():
     assert checks["errors-live"].samples == 100
     assert checks["errors-live"].window_seconds == 205.0
     assert "would have been found with probability 80 %" in checks["errors-live"].reason
+    for check in judgement.checks:
+        assert None not in (check.value, check.limit, check.samples, check.window_seconds), check.name
 
 
 def test_dead_canary_fails_at_once_and_stays_failed():
@@ -145,7 +147,9 @@ def test_two_restarts_in_a_step_fail():
     rule = _rule()
     rule.add_samples(_probes(30))
     rule.add_events(PodEvent(at, Arm.CANARY, "pod", "restart", "") for at in (5.0, 9.0))
-    assert rule.judge(60.0).deciding.name == "hard-limits"
+    deciding = rule.judge(60.0).deciding
+    assert (deciding.name, deciding.value, deciding.limit) == ("hard-limits", 2, 1)
+    assert deciding.window_seconds == 60.0
 
 
 def test_slow_canary_fails_by_paired_probes_with_the_effect_in_the_reason():

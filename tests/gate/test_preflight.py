@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from guard.adapters.endpoint import Endpoint
@@ -43,6 +45,13 @@ def test_suites_start_only_when_both_arms_serve_the_model(candidate, baseline, a
     assert (combine(check.verdict for check in found.checks), found.model) == (Verdict(verdict), model)
 
 
+def test_every_check_states_value_limit_samples_and_window():
+    asked = replace(UP, seconds=0.2)
+    same, _ = judge_comparison(Fingerprint(), Fingerprint(), EXPECTED_BY_DEFAULT)
+    for check in (*judge_answers(asked, asked, None).checks, same):
+        assert None not in (check.value, check.limit, check.samples, check.window_seconds), check.name
+
+
 def test_model_that_is_not_served_names_those_that_are():
     reason = judge_answers(TWO, None, "chta").checks[-1].reason
     assert "'chta'" in reason
@@ -77,6 +86,9 @@ def test_dead_arm_is_asked_again_before_it_is_believed_dead():
         dead = Endpoint("http://127.50.1.2:9")
         answers = ask_both(dead, Endpoint(alive.url, Arm.BASELINE), pauses.append)
     assert (len(pauses), answers[0].dead, answers[1].models) == (2, True, ("chat",))
+    [check] = judge_answers(*answers, None).checks
+    assert (check.value, check.limit, check.baseline_value, check.samples) == (0, 1, 1, 3)
+    assert check.window_seconds > 0
 
 
 def test_arm_that_comes_back_between_two_rounds_is_alive():

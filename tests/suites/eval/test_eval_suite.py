@@ -50,6 +50,9 @@ def test_equal_answers_pass_and_say_what_would_have_been_found(run_suite: SuiteR
     run = compare(run_suite, Script(answer=knowing()), Script(answer=knowing()))
     assert run.verdicts == {"eval-answered": "PASS", "eval-paired": "PASS"}
     assert (run.code, run.checks["eval-paired"].samples) == (0, 16)
+    assert run.result is not None
+    whole = run.result.finished_at - run.result.started_at
+    assert all(0 < (check.window_seconds or 0) <= whole for check in run.checks.values())
     assert "probability 80 %" in run.checks["eval-paired"].reason
 
 
