@@ -74,6 +74,54 @@ def test_a_rollback_is_not_over_while_new_requests_reach_the_canary() -> None:
     assert seconds["fromPatch"] == pytest.approx(10, abs=2)
 
 
+def test_a_rollback_waits_for_open_streams_until_the_drain_is_over() -> None:
+    harness = Harness(drain={"timeout": "30s"})
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.streams.open = 1
+    for _ in range(20):
+        harness.tick(stable=(2, 0))
+    assert (harness.run.progress.phase, harness.run.progress.reason) == (Phase.ROLLING_BACK, "Draining")
+    harness.until(Phase.FINISHED, stable=(2, 0), most=20)
+
+
+def test_nothing_is_drained_before_the_pods_have_told() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.streams.open = None
+    for _ in range(20):
+        harness.tick(stable=(2, 0))
+    assert harness.run.progress.quiet_at is None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.ERROR])
+def test_a_stable_that_does_not_pass_after_a_rollback_is_in_the_final_message(verdict: Verdict) -> None:
+    harness = Harness()
+    harness.suites["after-rollback", "smoke"] = verdict
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.FINISHED, **BAD, most=80)
+    status = harness.saved[-1]
+    assert status["reason"] == "RolledBack"
+    finished = next(c for c in status["conditions"] if c["type"] == "Finished")
+    assert f"the stable did not pass its suites afterwards: smoke {verdict}" in finished["message"]
+    assert f"smoke says {verdict}" in finished["message"]
+
+
+def test_an_error_in_an_earlier_step_is_not_the_faults_onset() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.tick(canary=(100, 1), stable=(100, 0))
+    while harness.run.progress.step == 0:
+        harness.tick(canary=(100, 0), stable=(100, 0))
+    for _ in range(5):
+        harness.tick(**GOOD)
+    bad_from = harness.turned.now
+    harness.until(Phase.ROLLING_BACK, canary=(4, 4), stable=(4, 0))
+    assert harness.run.progress.decision is not None
+    assert harness.run.progress.decision.fault_at == bad_from
+
+
 def test_the_intent_is_recorded_before_the_traffic_moves() -> None:
     harness = Harness()
     harness.until(Phase.PROGRESSING, **GOOD)
