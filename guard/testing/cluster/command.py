@@ -4,8 +4,10 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from guard.errors import TidegateError
 from guard.testing.cluster.manifests import load
 from guard.testing.cluster.server import FakeCluster
 
@@ -19,7 +21,21 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         "--apply", type=Path, metavar="PATH", action="append", default=[], help="file or folder"
     )
     parser.add_argument("--gateway-api", action="store_true", help="serve the Gateway API's kinds")
+    parser.add_argument(
+        "--real-api",
+        type=Path,
+        metavar="DIR",
+        help="custom groups, the Gateway API's among them, by Kubernetes' own API machinery; logs go to DIR",
+    )
     return parser.parse_args(arguments)
+
+
+def _machinery(cluster: FakeCluster, options: argparse.Namespace) -> AbstractContextManager[object]:
+    if options.real_api is None:
+        return nullcontext()
+    from guard.testing.apiserver.behind import machinery_behind
+
+    return machinery_behind(cluster, options.real_api, options.host)
 
 
 def command(arguments: list[str]) -> int:
@@ -29,16 +45,16 @@ def command(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with FakeCluster.serve(options.port, options.host) as cluster:
+        with FakeCluster.serve(options.port, options.host) as cluster, _machinery(cluster, options):
             cluster.apply(load(options.apply))
-            if options.gateway_api:
+            if options.gateway_api and not options.real_api:
                 cluster.register_gateway_api()
             if options.write_kubeconfig:
                 cluster.write_kubeconfig(options.write_kubeconfig)
             print(cluster.url, flush=True)
             print("ready", flush=True)
             stop.wait()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TidegateError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -110,4 +110,5 @@ def _type(spec: Json, version: Json) -> ResourceType:
         schema=version["schema"]["openAPIV3Schema"],
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         scale=subresources.get("scale"),
+        selectable=tuple(row["jsonPath"][1:] for row in version.get("selectableFields") or ()),
     )

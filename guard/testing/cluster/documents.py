@@ -9,6 +9,12 @@ from guard.testing.cluster.resources import Catalog
 _HEALTH = ("healthz", "livez", "readyz")
 
 
+def is_joint(call: Call) -> bool:
+    """Whether the document at this path tells of all groups: the list of groups, OpenAPI."""
+    path = call.path.rstrip("/")
+    return call.method in ("GET", "HEAD") and (path == "/apis" or path.startswith("/openapi/"))
+
+
 class Documents:
     """Answers GETs of everything that is not a resource."""
 

@@ -11,7 +11,13 @@ from guard.testing.cluster.objects import Json
 from guard.testing.cluster.requests import number
 from guard.testing.cluster.resources import ResourceType
 from guard.testing.cluster.selectors import selector
-from guard.testing.cluster.statuses import StatusError, bad_request, expired, future_revision
+from guard.testing.cluster.statuses import (
+    StatusError,
+    bad_request,
+    expired,
+    future_revision,
+    match_without_revision,
+)
 from guard.testing.cluster.store import Store
 
 SNAPSHOTS = 64  # unfinished chunked lists kept; arbitrary, an older one answers 410 as after five minutes
@@ -30,8 +36,10 @@ class Lists:
         self._rest: OrderedDict[str, tuple[list[Json], int]] = OrderedDict()
 
     def forget(self) -> None:
-        """Make every continue token too old, as compaction does."""
-        self._rest.clear()
+        """Make continue tokens of older revisions too old, as compaction does."""
+        current = self._store.revision
+        for token in [token for token, (_, revision) in self._rest.items() if revision < current]:
+            del self._rest[token]
 
     def page(self, type_: ResourceType, namespace: str, query: Mapping[str, str]) -> tuple[list[Json], Json]:
         """Objects and the list's metadata."""
@@ -47,11 +55,13 @@ class Lists:
 
     def _fresh(self, type_: ResourceType, namespace: str, query: Mapping[str, str]) -> tuple[list[Json], int]:
         wanted = number(query, "resourceVersion") or 0
+        if query.get("resourceVersionMatch") and not query.get("resourceVersion"):
+            raise match_without_revision()
         with self._store.lock:
             if wanted > self._store.revision:
                 raise future_revision(wanted, self._store.revision)
             found, revision = self._store.all(type_.storage, namespace), self._store.revision
-        matches = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        matches = selector(type_, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         return [item for item in found if matches(item)], revision
 
     def _remember(self, rest: list[Json], revision: int) -> str:

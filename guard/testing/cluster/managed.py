@@ -6,14 +6,16 @@ between versions, and ownership of emptied parents.
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from guard.testing.cluster import statuses
 from guard.testing.cluster.fields import Path, dotted, from_json, item_key, member, owned_leaves, to_json
-from guard.testing.cluster.objects import Json, clone, metadata, timestamp
+from guard.testing.cluster.objects import Json, clone, metadata, name_of, timestamp
 from guard.testing.cluster.requests import WriteOptions
 from guard.testing.cluster.resources import ResourceType
 from guard.testing.cluster.schema import Schema, schema_of
+from guard.testing.cluster.shaping import unknown_fields
 from guard.testing.cluster.statuses import Cause
 
 _ABSENT = object()
@@ -104,9 +106,10 @@ def applied(
     Raises:
         StatusError: 409 when another manager set a field that `config` sets otherwise, without force.
     """
-    if (config.get("metadata") or {}).get("managedFields"):
+    if (config.get("metadata") or {}).get("managedFields") is not None:
         raise statuses.bad_request("metadata.managedFields must be nil")
     schema = schema_of(type_)
+    _check_typed(type_, schema, config)
     wanted = _leaves_of(type_, subresource, config)
     present = _leaves_of(type_, subresource, live or {})
     entries = _entries(live)
@@ -125,6 +128,40 @@ def applied(
         _remove(schema, result, path, foreign)
     new = _entry(type_, options.manager, "Apply", subresource, set(wanted))
     return _with_entries(result, _replaced([*kept, *mine], new, set(wanted)))
+
+
+def _check_typed(type_: ResourceType, schema: Schema, config: Json) -> None:
+    """Refuse what has no place in the schema's sets of fields; raises StatusError."""
+    unknown = unknown_fields(schema, config)
+    if unknown:
+        raise statuses.untyped(type_, name_of(config), f".{unknown[0]}: field not declared in schema")
+    why = next(_keyless(schema, config), None)
+    if why is not None:
+        raise statuses.untyped(type_, name_of(config), why)
+
+
+def _keyless(schema: Schema, value: Any, path: str = "") -> Iterator[str]:
+    """Items of map lists that cannot be told apart."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _keyless(member(schema, name), item, f"{path}.{name}")
+    elif isinstance(value, list):
+        if schema.list_type == "map":
+            yield from _unidentified(schema, [item for item in value if isinstance(item, dict)], path)
+        for index, item in enumerate(value):
+            yield from _keyless(schema.item(), item, f"{path}[{index}]")
+
+
+def _unidentified(schema: Schema, items: list[Json], path: str) -> Iterator[str]:
+    seen = set()
+    for index, item in enumerate(items):
+        key = item_key(schema, item)
+        if not any(name in item for name in schema.list_keys):
+            lacks = f"omits all key fields {json.dumps(schema.list_keys)}"
+            yield f"{path}: element {index}: associative list with keys has an element that {lacks}"
+        if key in seen:
+            yield f"{path}: duplicate entries for key {dotted((key,))}"
+        seen.add(key)
 
 
 def _refuse_conflicts(others: list[Json], differing: set[Path]) -> None:

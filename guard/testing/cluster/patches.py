@@ -29,8 +29,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _tokens(pointer: Any) -> list[str]:
-    if not isinstance(pointer, str) or (pointer and not pointer.startswith("/")):
+    if not isinstance(pointer, str):
         raise bad_request(f"error decoding patch: invalid JSON pointer {pointer!r}")
+    if pointer and not pointer.startswith("/"):
+        raise _CannotApply(f"invalid JSON pointer {pointer!r}")
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
@@ -84,8 +86,10 @@ def _remove(document: Any, pointer: Any) -> Any:
 
 
 def _replace(document: Any, pointer: Any, value: Any) -> None:
+    """An absent member is added, against RFC 6902, as evanphx/json-patch v4 does; an absent item is not."""
     node, last = _parent(document, pointer)
-    _child(node, last, pointer)
+    if not isinstance(node, dict):
+        _child(node, last, pointer)
     node[last if isinstance(node, dict) else _index(node, last, end=False)] = clone(value)
 
 

@@ -13,7 +13,10 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `body` is sent as JSON unless it is text or bytes; `stream` takes its place if given."""
+    """One answer. `body` is sent as JSON unless it is text or bytes; `stream` takes its place if given.
+
+    `raw_headers` are another server's, and then the only ones.
+    """
 
     body: Any = None
     code: int = 200
@@ -21,6 +24,7 @@ class Reply:
     warnings: tuple[str, ...] = ()
     stream: AsyncIterator[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw_headers: tuple[tuple[bytes, bytes], ...] | None = None
 
 
 def dump(value: Any) -> bytes:
@@ -28,6 +32,13 @@ def dump(value: Any) -> bytes:
 
 
 def _start(reply: Reply, length: int | None) -> Message:
+    if reply.raw_headers is not None:
+        sized = ((b"content-length", str(length).encode()),) if length is not None else ()
+        return {
+            "type": "http.response.start",
+            "status": reply.code,
+            "headers": [*reply.raw_headers, *sized],
+        }
     headers = [(b"content-type", reply.content_type.encode()), (b"cache-control", b"no-cache, private")]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))

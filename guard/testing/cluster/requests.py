@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from guard.testing.cluster.statuses import bad_request
+from guard.testing.cluster.statuses import Cause, bad_request, invalid_options
+
+LONGEST_MANAGER = 128
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class WriteOptions:
         manager: Who writes, for managedFields: `fieldManager`, else the User-Agent's first word.
         validation: `Ignore`, `Warn` or `Strict`, for unknown fields.
         force: Server-side apply takes fields over from their managers.
-        operation: `Update`, or `Apply`, where managedFields are already worked out.
+        operation: `Update`; `Replace` where the client sent the whole object; or `Apply`, where managedFields
+            are already worked out.
         warnings: Filled by the write, for the Warning header.
     """
 
@@ -84,22 +87,32 @@ def parse_path(path: str) -> Target | None:
     return Target(group, version, plural, namespace, name, subresource)
 
 
-def write_options(query: Mapping[str, str], user_agent: str) -> WriteOptions:
+def write_options(query: Mapping[str, str], user_agent: str, kind: str) -> WriteOptions:
+    """The options of one request; `kind` is the kind of metav1 that describes them (`PatchOptions`).
+
+    Raises:
+        StatusError: 422 or 400, an option has no meaning.
+    """
     dry_run = query.get("dryRun", "")
     if dry_run not in ("", "All"):
-        raise bad_request(f'Invalid value: "{dry_run}": dryRun: Unsupported value, supported values: "All"')
+        why = f'Unsupported value: ["{dry_run}"]: supported values: "All"'
+        raise invalid_options(kind, Cause("FieldValueNotSupported", why, "dryRun"))
+    if len(query.get("fieldManager", "")) > LONGEST_MANAGER:
+        why = f"Too long: may not be more than {LONGEST_MANAGER} bytes"
+        raise invalid_options(kind, Cause("FieldValueTooLong", why, "fieldManager"))
     validation = query.get("fieldValidation") or "Warn"
     if validation not in ("Ignore", "Warn", "Strict"):
-        raise bad_request(f'fieldValidation: Unsupported value: "{validation}"')
+        why = f'Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
+        raise invalid_options(kind, Cause("FieldValueNotSupported", why, "fieldValidation"))
     manager = query.get("fieldManager") or user_agent.partition("/")[0] or "unknown"
     return WriteOptions(manager, validation, dry_run == "All", query.get("force") == "true")
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
-    """A non-negative integer option; None where absent."""
+    """An integer option; None where absent, and 0 where it is negative: the server ignores such a one."""
     text = query.get(name, "")
     if not text:
         return None
-    if not text.isdigit():
-        raise bad_request(f'{name}: Invalid value: "{text}": must be a non-negative integer')
-    return int(text)
+    if not text.removeprefix("-").isdigit():
+        raise bad_request(f'{name}: Invalid value: "{text}": invalid syntax')
+    return max(int(text), 0)

@@ -27,6 +27,7 @@ class ResourceType:
         schema: OpenAPI schema of a custom resource; None for built-in kinds, whose schema is found by kind.
         columns: additionalPrinterColumns of a custom resource.
         scale: Paths of a custom resource's scale subresource.
+        selectable: Field paths that a custom resource can be selected by, besides its name and namespace.
     """
 
     group: str
@@ -47,6 +48,7 @@ class ResourceType:
     schema: Json | None = None
     columns: tuple[Json, ...] = ()
     scale: Json | None = None
+    selectable: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
@@ -188,11 +190,7 @@ class Catalog:
         return iter(tuple(self._types.values()))
 
     def find(self, group: str, version: str, plural: str) -> ResourceType | None:
-        """The resource behind one request path: the single place where a group is looked up.
-
-        A later passthrough to another API server hooks in here: a group that an upstream owns would be
-        answered with that upstream instead of a ResourceType.
-        """
+        """The resource behind one request path."""
         return self._types.get((group, version, plural))
 
     def find_kind(self, api_version: str, kind: str) -> ResourceType | None:
@@ -201,6 +199,12 @@ class Catalog:
     def add(self, types: Iterable[ResourceType]) -> None:
         for row in types:
             self._types[row.group, row.version, row.plural] = row
+
+    def leave_definitions(self) -> None:
+        """Serve neither custom resources nor their definitions: another server does."""
+        self._types = {
+            key: row for key, row in self._types.items() if not row.custom and row.group != CRD_STORAGE[0]
+        }
 
     def remove(self, group: str, plural: str) -> None:
         """Stop serving a custom resource in all its versions."""

@@ -5,7 +5,7 @@ faults.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from guard.testing.cluster.objects import Json
 from guard.testing.cluster.patching import APPLY_PATCH, patch_function, patch_scale
 from guard.testing.cluster.replies import Reply, dump
 from guard.testing.cluster.requests import Call, Target, WriteOptions, number, parse_path, write_options
-from guard.testing.cluster.resources import ResourceType
+from guard.testing.cluster.resources import Catalog, ResourceType
 from guard.testing.cluster.scale import scale_of, scaled
 from guard.testing.cluster.selectors import selector
 from guard.testing.cluster.views import View, wanted_view
@@ -64,6 +64,40 @@ class Routes:
         handler = self._handler(call, target)
         return handler(_Request(call, target, type_))
 
+    def joint(self, call: Call, others: Iterable[ResourceType]) -> Reply:
+        """A document that tells of all groups, with another server's kinds in it.
+
+        Raises:
+            StatusError: There is no such document.
+        """
+        found = Documents(Catalog([*self._api.catalog, *others])).reply(call)
+        if found is None:
+            raise statuses.unknown_path()
+        return found
+
+    def admit(self, call: Call) -> None:
+        """Refuse what another server is not to be asked: it knows neither our users nor our namespaces.
+
+        Raises:
+            StatusError: The caller may not do it, or would create something in a missing or ending namespace.
+        """
+        self._access.reply(call)
+        target = parse_path(call.path)
+        if target is None or not target.namespace or target.subresource:
+            return
+        applied = call.method == "PATCH" and call.content_type == APPLY_PATCH
+        if applied or call.method == "POST":
+            type_ = ResourceType(target.group, target.version, target.plural, target.plural)
+            self._api.require_namespace(type_, target.namespace, target.name)
+
+    def ended_namespace(self, call: Call) -> str | None:
+        """The namespace that this call deleted; None for any other call."""
+        target = parse_path(call.path)
+        if call.method != "DELETE" or target is None or call.query.get("dryRun"):
+            return None
+        names_one = (target.group, target.plural, target.subresource) == ("", "namespaces", "")
+        return target.name or None if names_one else None
+
     def _handler(self, call: Call, target: Target) -> "Callable[[_Request], Reply]":
         if target.subresource in ("log", "scale"):
             return self._log if target.subresource == "log" else self._scale
@@ -86,7 +120,7 @@ class Routes:
 
     def _watch(self, request: "_Request") -> Reply:
         query = request.call.query
-        matches = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        matches = selector(request.type, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         initial = query.get("sendInitialEvents") == "true"
         if initial and query.get("resourceVersionMatch") != "NotOlderThan":
             raise statuses.no_match_rule()
@@ -115,7 +149,8 @@ class Routes:
     def _put(self, request: "_Request") -> Reply:
         body = request.document()
         check_kind(request.type, body)
-        kept = self._api.update(*request.key, lambda _: body, request.options, request.target.subresource)
+        options = replace(request.options, operation="Replace")
+        kept = self._api.update(*request.key, lambda _: body, options, request.target.subresource)
         return request.written(kept)
 
     def _apply(self, request: "_Request") -> Reply:
@@ -189,7 +224,9 @@ class _Request:
         self.target = target
         self.type = type_
         self.key = (type_, target.namespace, target.name)
-        self.options: WriteOptions = write_options(call.query, call.headers.get("user-agent", ""))
+        kind = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}.get(call.method)
+        agent = call.headers.get("user-agent", "")
+        self.options: WriteOptions = write_options(call.query, agent, kind or "PatchOptions")
         view = wanted_view(type_, call)
         if view is None:
             raise statuses.not_acceptable(["application/json"])
@@ -199,7 +236,7 @@ class _Request:
         """The body as data, from JSON or YAML."""
         if self.call.content_type == protobuf.CONTENT_TYPE:
             return self._from_protobuf()
-        if "cbor" in self.call.content_type:
+        if self.call.content_type and not any(name in self.call.content_type for name in ("json", "yaml")):
             raise statuses.unsupported_media_type(["application/json", "application/yaml"])
         try:
             if "yaml" in self.call.content_type:

@@ -20,6 +20,11 @@ _LABEL_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
     "start and end with an alphanumeric character"
 )
+_LABEL_NAME = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
+_LABEL_NAME_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character"
+)
 _FREE_NAMES = "rbac.authorization.k8s.io"  # names there are any path segment
 _SELECTING = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}
 
@@ -53,8 +58,18 @@ def _names(type_: ResourceType, document: Json) -> list[Cause]:
 
 def _labels(document: Json) -> list[Cause]:
     labels = metadata(document).get("labels") or {}
+    keys = [key for key in labels if not _is_label_key(key)]
     wrong = [text for text in labels.values() if not (_LABEL_VALUE.match(str(text)) and len(str(text)) < 64)]
-    return [_invalid("metadata.labels", text, _LABEL_RULE) for text in wrong]
+    return [
+        *(_invalid("metadata.labels", key, _LABEL_NAME_RULE) for key in keys),
+        *(_invalid("metadata.labels", text, _LABEL_RULE) for text in wrong),
+    ]
+
+
+def _is_label_key(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    fits = _LABEL_NAME.match(name) is not None and len(name) < 64
+    return fits and (not slash or _SUBDOMAIN.match(prefix) is not None)
 
 
 def _selectors(type_: ResourceType, document: Json) -> list[Cause]:

@@ -21,6 +21,7 @@ from guard.testing.cluster.requests import WriteOptions
 from guard.testing.cluster.resources import NAMESPACES, Catalog
 from guard.testing.cluster.routes import Routes
 from guard.testing.cluster.store import Store
+from guard.testing.cluster.upstream import Upstream
 from guard.testing.cluster.watch import Signals
 from guard.testing.serving import PromptServer
 
@@ -131,6 +132,14 @@ class FakeCluster:
             spec = definition["spec"]
             if (spec["group"], spec["names"]["plural"]) not in served:
                 self.apply([definition])
+
+    def pass_through(self, upstream: Upstream) -> None:
+        """Leave custom groups and their definitions to another API server from now on.
+
+        What was registered here is no longer served; `apply` then takes built-in kinds only.
+        """
+        self._catalog.leave_definitions()
+        self.app.upstream = upstream
 
     def write_kubeconfig(self, path: Path | str) -> Path:
         """Write a kubeconfig that leads here, and return its path."""

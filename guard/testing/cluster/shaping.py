@@ -34,6 +34,28 @@ def pruned(schema: Schema, value: Any) -> Any:
     return {name: pruned(child, member) for name, child, member in children if child is not None}
 
 
+def without_idle_nulls(schema: Schema, value: Any) -> Any:
+    """The value without null members that the schema knows, does not allow to be null and has no default for.
+
+    Custom resources alone: in built-in kinds every null goes. Nulls in lists stay, and are refused later.
+    """
+    if isinstance(value, list):
+        return [without_idle_nulls(schema.item(), item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: member for name, member in value.items() if member is not None or not _idle(schema, name)}
+    children = ((name, schema.child(name), member) for name, member in kept.items())
+    return {
+        name: member if child is None else without_idle_nulls(child, member)
+        for name, child, member in children
+    }
+
+
+def _idle(schema: Schema, name: str) -> bool:
+    child = schema.properties.get(name)
+    return child is not None and not child.node.get("nullable") and _default_of(schema, name, child) is None
+
+
 def defaulted(schema: Schema, value: Any) -> Any:
     """The value with the schema's defaults for absent members, those of new members included.
 

@@ -38,8 +38,8 @@ class StatusError(Exception):
 
     def to_json(self) -> Json:
         body: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        body |= {"message": self.message, "reason": self.reason}
-        if self.details:
+        body |= {"message": self.message} | ({"reason": self.reason} if self.reason else {})
+        if self.details is not None:
             body["details"] = self.details
         return body | {"code": self.code}
 
@@ -97,19 +97,46 @@ def invalid(type_: "ResourceType", name: str, causes: Sequence[Cause]) -> Status
     return StatusError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
 
 
+def other_kind(type_: "ResourceType", name: str, given: str) -> StatusError:
+    """A custom resource's body names another kind."""
+    cause = Cause("FieldValueInvalid", f'Invalid value: "{given}": must be {type_.kind}', "kind")
+    details = _details(type_, name) | {"kind": given, "causes": [cause.to_json()]}
+    message = f'{given}.{type_.group} "{name}" is invalid: kind: {cause.message}'
+    return StatusError(422, "Invalid", message, details)
+
+
+def invalid_options(kind: str, cause: Cause) -> StatusError:
+    """Query parameters or options of a request that a kind of metav1 describes: `ListOptions`, say."""
+    details = {"group": "meta.k8s.io", "kind": kind, "causes": [cause.to_json()]}
+    message = f'{kind}.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return StatusError(422, "Invalid", message, details)
+
+
 def no_field_manager() -> StatusError:
-    text = "fieldManager: Required value: is required for apply patch"
     cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
-    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause.to_json()]}
-    return StatusError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {text}', details)
+    return invalid_options("PatchOptions", cause)
 
 
 def no_match_rule() -> StatusError:
     why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-    cause = Cause("FieldValueForbidden", why, "resourceVersionMatch")
-    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause.to_json()]}
-    message = f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: {why}'
-    return StatusError(422, "Invalid", message, details)
+    return invalid_options("ListOptions", Cause("FieldValueForbidden", why, "resourceVersionMatch"))
+
+
+def match_without_revision() -> StatusError:
+    why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+    return invalid_options("ListOptions", Cause("FieldValueForbidden", why, "resourceVersionMatch"))
+
+
+def unknown_policy(given: str) -> StatusError:
+    offered = '"Foreground", "Background", "Orphan", "nil"'
+    why = f'Unsupported value: "{given}": supported values: {offered}'
+    return invalid_options("DeleteOptions", Cause("FieldValueNotSupported", why, "propagationPolicy"))
+
+
+def untyped(type_: "ResourceType", name: str, why: str) -> StatusError:
+    """What server-side apply cannot read by the schema: the API server calls it an internal error."""
+    what = f"(/{name}; {type_.api_version}, Kind={type_.kind})"
+    return StatusError(500, "", f"failed to create typed patch object {what}: {why}")
 
 
 def bad_request(message: str) -> StatusError:

@@ -40,7 +40,7 @@ def _is(value: Any, name: str, types: tuple[type, ...]) -> bool:
     if isinstance(value, bool):
         return name == "boolean"
     if name == "integer" and isinstance(value, float):
-        return value.is_integer()
+        return value.is_integer() and abs(value) < 2**63
     return isinstance(value, types)
 
 

@@ -10,7 +10,7 @@ from guard.testing.cluster.objects import Json, clone, is_terminating, metadata,
 from guard.testing.cluster.requests import WriteOptions
 from guard.testing.cluster.resources import CRD_STORAGE, ResourceType
 from guard.testing.cluster.schema import schema_of
-from guard.testing.cluster.shaping import defaulted, pruned, unknown_fields
+from guard.testing.cluster.shaping import defaulted, pruned, unknown_fields, without_idle_nulls
 from guard.testing.cluster.statuses import Cause
 from guard.testing.cluster.validation import violations
 
@@ -18,12 +18,14 @@ _CONDITIONAL = {"Lease", "CustomResourceDefinition"}  # built-in kinds that refu
 _SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 
 
-def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
+def keep_identity(type_: ResourceType, old: Json, document: Json, *, replaces: bool) -> Json:
     """The new state with the fields that only the server sets; edits `document`.
 
+    Args:
+        replaces: The client sent the whole object (PUT): its uid is then a precondition.
     Raises:
-        StatusError: 409 for a stale resourceVersion or another uid, 422 for none where the kind needs
-            one, 400 for another name.
+        StatusError: 409 for a stale resourceVersion or, replaced, another uid, 422 for a patched uid and for
+            no resourceVersion where the kind needs one, 400 for another name.
     """
     fields, before = metadata(document), metadata(old)
     for field in ("name", "namespace"):
@@ -33,6 +35,9 @@ def keep_identity(type_: ResourceType, old: Json, document: Json) -> Json:
                 f"the {field} of the object ({given}) does not match the {field} on the URL ({before[field]})"
             )
             raise statuses.bad_request(message)
+    if fields.get("uid", before["uid"]) != before["uid"] and not replaces:
+        message = f'Invalid value: "{fields["uid"]}": field is immutable'
+        raise statuses.invalid(type_, name_of(old), [Cause("FieldValueInvalid", message, "metadata.uid")])
     if fields.get("uid", before["uid"]) != before["uid"]:
         why = (
             f"Precondition failed: UID in precondition: {fields['uid']}, UID in object meta: {before['uid']}"
@@ -109,8 +114,8 @@ def finish(type_: ResourceType, old: Json | None, document: Json, options: Write
 def _shaped(type_: ResourceType, document: Json, options: WriteOptions) -> Json:
     """The document with its schema applied: unknown fields, defaults, validation."""
     schema = schema_of(type_)
-    if not type_.custom:
-        document = without_nulls(document)
+    document = without_idle_nulls(schema, document) if type_.custom else without_nulls(document)
+    _check_label_types(type_, document)
     unknown = [f'unknown field "{path}"' for path in unknown_fields(schema, document)]
     if unknown and options.validation == "Strict":
         raise _undecodable(type_, "strict decoding error: " + ", ".join(unknown))
@@ -126,6 +131,13 @@ def _shaped(type_: ResourceType, document: Json, options: WriteOptions) -> Json:
     if causes:
         raise statuses.invalid(type_, name_of(document), causes)
     return shaped
+
+
+def _check_label_types(type_: ResourceType, document: Json) -> None:
+    for field in ("labels", "annotations"):
+        given = metadata(document).get(field) or {}
+        if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+            raise _undecodable(type_, f"json: cannot unmarshal into Go struct field ObjectMeta.{field}")
 
 
 def _lenient(cause: Cause) -> bool:

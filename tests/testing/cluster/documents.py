@@ -1,6 +1,80 @@
 """Objects that the contract tests write."""
 
+from dataclasses import dataclass
+
 from tests.testing.cluster.api_client import Json
+
+GROUP = "test.tidegate.dev"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects with `data`."""
+
+    group: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/v1" if self.group else "v1"
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+CONFIG_MAP = Kind("", "ConfigMap", "configmaps")
+NOTE = Kind(GROUP, "Note", "notes")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The objects of one kind in one namespace; called with a name, the path of that object."""
+
+    kind: Kind
+    namespace: str
+
+    @property
+    def path(self) -> str:
+        root = f"/apis/{self.kind.api_version}" if self.kind.group else "/api/v1"
+        return f"{root}/namespaces/{self.namespace}/{self.kind.plural}"
+
+    def __call__(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    def document(self, name: str = "a", data: dict[str, str] | None = None, **metadata: object) -> Json:
+        """An object that is whole; `metadata` has further members."""
+        head = {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
+        body = head | {"metadata": ({"name": name} if name else {}) | metadata}
+        return body if data is None else body | {"data": data}
+
+
+NOTES: Json = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "notes.test.tidegate.dev"},
+    "spec": {
+        "group": GROUP,
+        "scope": "Namespaced",
+        "names": {"plural": "notes", "kind": "Note"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "data": {"type": "object", "additionalProperties": {"type": "string"}}
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
 
 THINGS: Json = {
     "apiVersion": "apiextensions.k8s.io/v1",

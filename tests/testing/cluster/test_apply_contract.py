@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.testing.cluster.api_client import ApiClient, Json
-from tests.testing.cluster.documents import deployment
+from tests.testing.cluster.documents import Collection, deployment, thing
 
 Path = Callable[[str], str]
-
-
-def _config(**data: str) -> Json:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
 
 
 def _managers(document: Json) -> dict[tuple[str, str], Json]:
@@ -17,24 +15,24 @@ def _managers(document: Json) -> dict[tuple[str, str], Json]:
     return {(row["manager"], row["operation"]): row["fieldsV1"] for row in rows}
 
 
-def test_apply_creates_and_then_changes(api: ApiClient, core: Path) -> None:
-    created = api.apply(core("configmaps/a"), _config(x="1"), "one")
+def test_apply_creates_and_then_changes(api: ApiClient, configs: Collection) -> None:
+    created = api.apply(configs("a"), configs.document(data={"x": "1"}), "one")
     assert created.status_code == 201
-    changed = api.apply(core("configmaps/a"), _config(x="2"), "one")
+    changed = api.apply(configs("a"), configs.document(data={"x": "2"}), "one")
     assert changed.status_code == 200
     assert changed.json()["data"] == {"x": "2"}
     assert _managers(changed.json())["one", "Apply"] == {"f:data": {"f:x": {}}}
 
 
-def test_applying_the_same_again_writes_nothing(api: ApiClient, core: Path) -> None:
-    first = api.apply(core("configmaps/a"), _config(x="1"), "one").json()
-    second = api.apply(core("configmaps/a"), _config(x="1"), "one").json()
+def test_applying_the_same_again_writes_nothing(api: ApiClient, configs: Collection) -> None:
+    first = api.apply(configs("a"), configs.document(data={"x": "1"}), "one").json()
+    second = api.apply(configs("a"), configs.document(data={"x": "1"}), "one").json()
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
-def test_a_field_of_another_manager_conflicts_by_name(api: ApiClient, core: Path) -> None:
-    api.apply(core("configmaps/a"), _config(x="1"), "one")
-    refused = api.apply(core("configmaps/a"), _config(x="2"), "two")
+def test_a_field_of_another_manager_conflicts_by_name(api: ApiClient, configs: Collection) -> None:
+    api.apply(configs("a"), configs.document(data={"x": "1"}), "one")
+    refused = api.apply(configs("a"), configs.document(data={"x": "2"}), "two")
     assert (refused.status_code, refused.json()["reason"]) == (409, "Conflict")
     cause = refused.json()["details"]["causes"][0]
     assert cause["reason"] == "FieldManagerConflict"
@@ -42,31 +40,34 @@ def test_a_field_of_another_manager_conflicts_by_name(api: ApiClient, core: Path
     assert 'conflict with "one"' in cause["message"]
 
 
-def test_force_takes_the_field_over(api: ApiClient, core: Path) -> None:
-    api.apply(core("configmaps/a"), _config(x="1", y="1"), "one")
-    forced = api.apply(core("configmaps/a"), _config(x="2"), "two", force="true").json()
+def test_force_takes_the_field_over(api: ApiClient, configs: Collection) -> None:
+    api.apply(configs("a"), configs.document(data={"x": "1", "y": "1"}), "one")
+    forced = api.apply(configs("a"), configs.document(data={"x": "2"}), "two", force="true").json()
     assert forced["data"] == {"x": "2", "y": "1"}
     assert _managers(forced)["one", "Apply"] == {"f:data": {"f:y": {}}}
 
 
-def test_a_field_no_longer_applied_is_removed(api: ApiClient, core: Path) -> None:
-    api.apply(core("configmaps/a"), _config(x="1", y="1"), "one")
-    assert api.apply(core("configmaps/a"), _config(x="1"), "one").json()["data"] == {"x": "1"}
+def test_a_field_no_longer_applied_is_removed(api: ApiClient, configs: Collection) -> None:
+    api.apply(configs("a"), configs.document(data={"x": "1", "y": "1"}), "one")
+    assert api.apply(configs("a"), configs.document(data={"x": "1"}), "one").json()["data"] == {"x": "1"}
 
 
-def test_a_field_that_another_manager_also_applies_stays(api: ApiClient, core: Path) -> None:
-    api.apply(core("configmaps/a"), _config(x="1", y="1"), "one")
-    api.apply(core("configmaps/a"), _config(y="1"), "two")
-    assert api.apply(core("configmaps/a"), _config(x="1"), "one").json()["data"] == {"x": "1", "y": "1"}
+def test_a_field_that_another_manager_also_applies_stays(api: ApiClient, configs: Collection) -> None:
+    api.apply(configs("a"), configs.document(data={"x": "1", "y": "1"}), "one")
+    api.apply(configs("a"), configs.document(data={"y": "1"}), "two")
+    assert api.apply(configs("a"), configs.document(data={"x": "1"}), "one").json()["data"] == {
+        "x": "1",
+        "y": "1",
+    }
 
 
-def test_a_patch_owns_what_it_changed(api: ApiClient, core: Path) -> None:
-    api.apply(core("configmaps/a"), _config(x="1", y="1"), "one")
-    changed = api.merge_patch(core("configmaps/a"), {"data": {"x": "2"}}, fieldManager="hand").json()
+def test_a_patch_owns_what_it_changed(api: ApiClient, configs: Collection) -> None:
+    api.apply(configs("a"), configs.document(data={"x": "1", "y": "1"}), "one")
+    changed = api.merge_patch(configs("a"), {"data": {"x": "2"}}, fieldManager="hand").json()
     managers = _managers(changed)
     assert managers["hand", "Update"] == {"f:data": {"f:x": {}}}
     assert managers["one", "Apply"] == {"f:data": {"f:y": {}}}
-    assert api.apply(core("configmaps/a"), _config(x="3", y="1"), "one").status_code == 409
+    assert api.apply(configs("a"), configs.document(data={"x": "3", "y": "1"}), "one").status_code == 409
 
 
 def test_list_items_are_owned_by_their_key(api: ApiClient, apps: Path) -> None:
@@ -94,10 +95,44 @@ def test_an_item_no_longer_applied_is_removed(api: ApiClient, apps: Path) -> Non
     assert [item["name"] for item in left["spec"]["template"]["spec"]["containers"]] == ["app"]
 
 
-def test_apply_needs_a_manager(api: ApiClient, core: Path) -> None:
-    refused = api.send_patch(core("configmaps/a"), "apply-patch+yaml", _config(x="1"))
+def test_apply_needs_a_manager(api: ApiClient, configs: Collection) -> None:
+    refused = api.send_patch(configs("a"), "apply-patch+yaml", configs.document(data={"x": "1"}))
     assert refused.status_code == 422
     assert "fieldManager" in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"sise": 1}, ".spec.sise: field not declared in schema"),
+        ({"parts": [{"weight": 1}]}, ".spec.parts: element 0: associative list with keys has an element"),
+        ({"parts": [{"name": "x"}] * 2}, '.spec.parts: duplicate entries for key [name="x"]'),
+    ],
+)
+def test_what_the_schema_has_no_place_for_cannot_be_applied(
+    api: ApiClient, things: str, spec: Json, why: str
+) -> None:
+    api.made(things, thing("a", size=1))
+    refused = api.apply(f"{things}/a", thing("a", **spec), "one")
+    assert refused.status_code == 500  # as an internal error: so it is
+    assert why in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"kind": ""}, 400),
+        ({"metadata": {"name": "b"}}, 400),
+        ({"metadata": {"name": "a", "managedFields": []}}, 400),
+        ({"metadata": {"name": "a", "resourceVersion": "1"}}, 409),
+        ({"metadata": {"name": "a", "uid": "1"}}, 422),
+    ],
+)
+def test_what_is_applied_must_be_the_object_of_the_path(
+    api: ApiClient, things: str, change: Json, code: int
+) -> None:
+    api.made(things, thing("a", size=1))
+    assert api.apply(f"{things}/a", thing("a", size=2) | change, "one", force="true").status_code == code
 
 
 def test_a_custom_resource_is_applied_by_its_schemas_lists(api: ApiClient, things: str) -> None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from tests.testing.cluster.api_client import ApiClient
 from tests.testing.cluster.documents import deployment
 
@@ -45,20 +43,6 @@ def test_plain_secret_text_is_read_back_encoded(api: ApiClient, core: Path) -> N
     made = api.made(core("secrets"), {"metadata": {"name": "s"}, "stringData": {"key": "value"}})
     assert made["data"] == {"key": "dmFsdWU="}
     assert "stringData" not in made
-
-
-def test_a_generated_name_extends_its_prefix(api: ApiClient, core: Path) -> None:
-    names = {
-        api.made(core("configmaps"), {"metadata": {"generateName": "run-"}})["metadata"]["name"] for _ in "ab"
-    }
-    assert len(names) == 2
-    assert all(name.startswith("run-") and len(name) == 9 for name in names)
-
-
-@pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", ""])
-def test_a_bad_name_is_refused(api: ApiClient, core: Path, name: str) -> None:
-    refused = api.post(core("configmaps"), json={"metadata": {"name": name}})
-    assert (refused.status_code, refused.json()["details"]["causes"][0]["field"]) == (422, "metadata.name")
 
 
 def test_a_deployment_that_does_not_select_its_own_pods_is_refused(api: ApiClient, apps: Path) -> None:

@@ -71,8 +71,45 @@ def test_a_replacement_needs_a_resource_version(api: ApiClient, things: str) -> 
     assert refused.json()["details"]["causes"][0]["field"] == "metadata.resourceVersion"
 
 
-def test_a_body_of_another_kind_is_a_bad_request(api: ApiClient, things: str) -> None:
-    assert api.post(things, json=thing("a", size=1) | {"kind": "Other"}).status_code == 400
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ({"kind": "Other"}, 422),
+        ({"kind": ""}, 400),
+        ({"apiVersion": "test.tidegate.dev/v9"}, 400),
+        ({"apiVersion": ""}, 400),
+    ],
+)
+def test_a_body_of_another_kind_is_refused(api: ApiClient, things: str, head: Json, code: int) -> None:
+    body = thing("a", size=1)
+    assert api.post(things, json=body | head).status_code == code
+    made = api.made(things, body)
+    assert api.put(f"{things}/a", json=made | head).status_code == code
+    assert api.read(f"{things}/a") == made
+
+
+def test_a_patch_cannot_change_kind_or_identity(api: ApiClient, things: str) -> None:
+    api.made(things, thing("a", size=1))
+    refused = api.merge_patch(f"{things}/a", {"kind": "Other"})
+    assert (refused.status_code, refused.json()["details"]["causes"][0]["field"]) == (422, "kind")
+    refused = api.merge_patch(f"{things}/a", {"metadata": {"uid": "other"}})
+    assert (refused.status_code, refused.json()["details"]["causes"][0]["field"]) == (422, "metadata.uid")
+    assert api.merge_patch(f"{things}/a", {"metadata": {"name": "b"}}).status_code == 400
+
+
+def test_a_null_that_the_schema_does_not_allow_counts_as_absent(api: ApiClient, things: str) -> None:
+    made = api.made(things, thing("a", size=1, mode=None, hold=None, open={"any": None}))
+    assert made["spec"] == {"size": 1, "mode": "safe", "open": {"any": None}}
+    refused = api.post(things, json=thing("b", size=None))
+    assert refused.json()["details"]["causes"] == [
+        {"reason": "FieldValueRequired", "message": "Required value", "field": "spec.size"}
+    ]
+    assert api.post(things, json=thing("b", size=1, parts=[None])).status_code == 422
+
+
+@pytest.mark.parametrize("size", [1.5, True, 1e30])
+def test_what_is_no_integer_is_refused(api: ApiClient, things: str, size: float) -> None:
+    assert api.post(things, json=thing("a", size=size)).status_code == 422
 
 
 def test_a_removed_definition_is_no_longer_served(api: ApiClient, namespace: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.testing.cluster.api_client import ApiClient, Json, eventually
+from tests.testing.cluster.documents import Collection
 
 Path = Callable[[str], str]
 
@@ -19,9 +20,9 @@ def _gone(api: ApiClient, path: str) -> bool:
     return eventually(lambda: api.get(path).status_code == 404)
 
 
-def test_a_finalizer_holds_the_object_until_it_is_taken_away(api: ApiClient, core: Path) -> None:
-    path = core("configmaps/a")
-    api.made(core("configmaps"), {"metadata": {"name": "a", "finalizers": ["example.com/hold"]}})
+def test_a_finalizer_holds_the_object_until_it_is_taken_away(api: ApiClient, configs: Collection) -> None:
+    path = configs("a")
+    api.made(configs.path, configs.document(finalizers=["example.com/hold"]))
     deleting = api.delete(path).json()
     assert deleting["metadata"]["deletionTimestamp"]
     assert api.read(path)["metadata"]["finalizers"] == ["example.com/hold"]
@@ -70,45 +71,58 @@ def test_a_dependent_of_two_owners_goes_with_the_last(api: ApiClient, core: Path
     assert _gone(api, child)
 
 
-def test_a_deleted_namespace_takes_its_objects_along(api: ApiClient) -> None:
-    api.made("/api/v1/namespaces", {"metadata": {"name": "short-lived"}})
-    api.made("/api/v1/namespaces/short-lived/configmaps", {"metadata": {"name": "a"}})
-    api.delete("/api/v1/namespaces/short-lived")
-    assert _gone(api, "/api/v1/namespaces/short-lived")
-    assert api.get("/api/v1/namespaces/short-lived/configmaps/a").status_code == 404
+def test_a_deleted_namespace_takes_its_objects_along(
+    api: ApiClient, configs: Collection, namespace: str
+) -> None:
+    api.made(configs.path, configs.document())
+    api.delete(f"/api/v1/namespaces/{namespace}")
+    assert _gone(api, f"/api/v1/namespaces/{namespace}")
+    assert api.get(configs("a")).status_code == 404
 
 
-def test_nothing_is_created_in_a_missing_or_ending_namespace(api: ApiClient) -> None:
-    missing = api.post("/api/v1/namespaces/never/configmaps", json={"metadata": {"name": "a"}})
-    assert missing.status_code == 404
-    held = {"metadata": {"name": "a", "finalizers": ["example.com/hold"]}}
-    api.made("/api/v1/namespaces", {"metadata": {"name": "ending"}})
-    api.made("/api/v1/namespaces/ending/configmaps", held)
-    api.delete("/api/v1/namespaces/ending")
-    assert api.read("/api/v1/namespaces/ending")["status"]["phase"] == "Terminating"
-    refused = api.post("/api/v1/namespaces/ending/configmaps", json={"metadata": {"name": "b"}})
+def test_nothing_is_created_in_a_missing_namespace(api: ApiClient, configs: Collection) -> None:
+    path = configs.path.replace(configs.namespace, "tidegate-never")
+    missing = api.post(path, json=configs.document())
+    assert (missing.status_code, missing.json()["reason"]) == (404, "NotFound")
+    assert missing.json()["message"] == 'namespaces "tidegate-never" not found'
+
+
+def test_nothing_is_created_in_an_ending_namespace(
+    api: ApiClient, core: Path, configs: Collection, namespace: str
+) -> None:
+    held = {"metadata": {"name": "held", "finalizers": ["example.com/hold"]}}
+    api.made(core("configmaps"), held)
+    api.delete(f"/api/v1/namespaces/{namespace}")
+    assert api.read(f"/api/v1/namespaces/{namespace}")["status"]["phase"] == "Terminating"
+    refused = api.post(configs.path, json=configs.document("b"))
     assert (refused.status_code, refused.json()["reason"]) == (403, "Forbidden")
-    path = "/api/v1/namespaces/ending/configmaps/a"
+    path = core("configmaps/held")
     assert eventually(
         lambda: api.merge_patch(path, {"metadata": {"finalizers": None}}).status_code in (200, 404)
     )
-    assert _gone(api, "/api/v1/namespaces/ending")
+    assert _gone(api, f"/api/v1/namespaces/{namespace}")
+
+
+def test_an_unknown_propagation_policy_keeps_the_object(api: ApiClient, configs: Collection) -> None:
+    api.made(configs.path, configs.document())
+    assert api.delete(configs("a"), params={"propagationPolicy": "Odd"}).status_code == 422
+    assert api.get(configs("a")).status_code == 200
 
 
 @pytest.mark.parametrize("field", ["uid", "resourceVersion"])
-def test_a_failed_precondition_keeps_the_object(api: ApiClient, core: Path, field: str) -> None:
-    api.made(core("configmaps"), {"metadata": {"name": "a"}})
+def test_a_failed_precondition_keeps_the_object(api: ApiClient, configs: Collection, field: str) -> None:
+    api.made(configs.path, configs.document())
     body = {"preconditions": {field: "1"}}
-    refused = api.request("DELETE", core("configmaps/a"), json=body)
+    refused = api.request("DELETE", configs("a"), json=body)
     assert (refused.status_code, refused.json()["reason"]) == (409, "Conflict")
-    assert api.get(core("configmaps/a")).status_code == 200
+    assert api.get(configs("a")).status_code == 200
 
 
-def test_a_collection_is_deleted_by_selector(api: ApiClient, core: Path) -> None:
+def test_a_collection_is_deleted_by_selector(api: ApiClient, configs: Collection) -> None:
     for name, labels in (("a", {"x": "1"}), ("b", {})):
-        api.made(core("configmaps"), {"metadata": {"name": name, "labels": labels}})
-    api.delete(core("configmaps"), params={"labelSelector": "x=1"})
-    left = api.names(core("configmaps"))
+        api.made(configs.path, configs.document(name, labels=labels))
+    api.delete(configs.path, params={"labelSelector": "x=1"})
+    left = api.names(configs.path)
     assert "a" not in left
     assert "b" in left
 

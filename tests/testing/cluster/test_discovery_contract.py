@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.testing.cluster.api_client import ApiClient, Json
-from tests.testing.cluster.documents import deployment, thing
+from tests.testing.cluster.documents import Collection, deployment, thing
 
 Path = Callable[[str], str]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -50,8 +50,9 @@ def test_discovery_comes_in_one_document_where_asked_for(api: ApiClient, things:
     answer = api.get("/apis", headers={"accept": f"{AGGREGATED},application/json"})
     assert answer.headers["content-type"].replace(" ", "") == AGGREGATED
     group = next(item for item in answer.json()["items"] if item["metadata"]["name"] == "test.tidegate.dev")
-    row = group["versions"][0]["resources"][0]
-    assert (row["resource"], row["scope"], row["responseKind"]["kind"]) == ("things", "Namespaced", "Thing")
+    rows = {row["resource"]: row for row in group["versions"][0]["resources"]}
+    assert (rows["things"]["scope"], rows["things"]["responseKind"]["kind"]) == ("Namespaced", "Thing")
+    assert [row["subresource"] for row in rows["things"]["subresources"]] == ["status"]
 
 
 def test_the_schema_of_a_custom_kind_is_published(api: ApiClient, things: str) -> None:
@@ -116,10 +117,10 @@ def test_a_watch_shows_tables_too(api: ApiClient, things: str) -> None:
     assert table["rows"][0]["cells"][:2] == ["a", 4]
 
 
-def test_metadata_alone_where_asked_for(api: ApiClient, core: Path) -> None:
-    api.made(core("configmaps"), {"metadata": {"name": "a", "labels": {"mine": "yes"}}, "data": {"x": "1"}})
+def test_metadata_alone_where_asked_for(api: ApiClient, configs: Collection) -> None:
+    api.made(configs.path, configs.document(data={"x": "1"}, labels={"mine": "yes"}))
     accept = {"accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"}
-    items = api.get(core("configmaps"), headers=accept, params={"labelSelector": "mine"}).json()["items"]
+    items = api.get(configs.path, headers=accept, params={"labelSelector": "mine"}).json()["items"]
     assert [sorted(item) for item in items] == [["apiVersion", "kind", "metadata"]]
 
 

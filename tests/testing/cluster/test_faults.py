@@ -77,31 +77,12 @@ def test_an_unreachable_server_breaks_old_and_new_connections(
         assert direct.get(CONFIGS).status_code == 200
 
 
-def test_a_watch_from_compacted_history_is_told_so(cluster: FakeCluster, direct: ApiClient) -> None:
-    revision = direct.made(CONFIGS, {"metadata": {"name": "a"}})["metadata"]["resourceVersion"]
-    direct.delete(f"{CONFIGS}/a")
-    cluster.compact()
-    with direct.watching(CONFIGS, resourceVersion=revision) as events:
-        seen = list(events)
-    assert [(kind, status["code"], status["reason"]) for kind, status in seen] == [("ERROR", 410, "Expired")]
-    assert seen[0][1]["message"].startswith(f"too old resource version: {revision} (")
-
-
 def test_a_watch_from_the_present_survives_compaction(cluster: FakeCluster, direct: ApiClient) -> None:
     revision = direct.read(CONFIGS)["metadata"]["resourceVersion"]
     with direct.watching(CONFIGS, resourceVersion=revision) as events:
         cluster.compact()
         direct.made(CONFIGS, {"metadata": {"name": "a"}})
         assert next(events)[0] == "ADDED"
-
-
-def test_a_continue_token_is_gone_after_compaction(cluster: FakeCluster, direct: ApiClient) -> None:
-    for name in "ab":
-        direct.made(CONFIGS, {"metadata": {"name": name}})
-    token = direct.read(CONFIGS, limit="1")["metadata"]["continue"]
-    cluster.compact()
-    refused = direct.get(CONFIGS, params={"limit": "1", "continue": token})
-    assert (refused.status_code, refused.json()["reason"]) == (410, "Expired")
 
 
 def test_the_request_log_tells_who_wrote_what(cluster: FakeCluster, direct: ApiClient) -> None:

@@ -18,7 +18,8 @@ def gateway(cluster: FakeCluster, direct: ApiClient) -> ApiClient:
 
 def _route(*backends: Json) -> Json:
     spec = {"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": list(backends)}]}
-    return {"metadata": {"name": "chat"}, "spec": spec}
+    head = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    return head | {"metadata": {"name": "chat"}, "spec": spec}
 
 
 def test_a_backend_without_weight_has_weight_one(gateway: ApiClient) -> None:
@@ -56,7 +57,9 @@ def test_weights_and_phase_change_in_one_guarded_patch(gateway: ApiClient) -> No
 
 def test_reference_grants_are_one_object_in_two_versions(gateway: ApiClient) -> None:
     spec = {"from": [{"group": "", "kind": "Service", "namespace": "a"}], "to": []}
-    gateway.made(f"{GROUP}/v1/namespaces/default/referencegrants", {"metadata": {"name": "g"}, "spec": spec})
+    head = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant"}
+    grant = head | {"metadata": {"name": "g"}, "spec": spec}
+    gateway.made(f"{GROUP}/v1/namespaces/default/referencegrants", grant)
     old = gateway.read(f"{GROUP}/v1beta1/namespaces/default/referencegrants/g")
     assert (old["apiVersion"], old["spec"]) == ("gateway.networking.k8s.io/v1beta1", spec)
 

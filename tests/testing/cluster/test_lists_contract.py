@@ -5,16 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.testing.cluster.api_client import ApiClient
+from tests.testing.cluster.documents import Collection
 
 Path = Callable[[str], str]
 
 
 @pytest.fixture
-def labelled(api: ApiClient, core: Path) -> str:
+def labelled(api: ApiClient, configs: Collection) -> str:
     rows = {"a": {"tier": "web", "size": "3"}, "b": {"tier": "db"}, "c": {}}
     for name, labels in rows.items():
-        api.made(core("configmaps"), {"metadata": {"name": name, "labels": labels}})
-    return core("configmaps")
+        api.made(configs.path, configs.document(name, labels=labels))
+    return configs.path
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,15 @@ def test_a_label_selector_chooses(api: ApiClient, labelled: str, selector: str, 
 
 def test_a_selector_that_does_not_parse_is_a_bad_request(api: ApiClient, labelled: str) -> None:
     assert api.get(labelled, params={"labelSelector": "a in b in c"}).status_code == 400
+
+
+def test_a_field_that_the_kind_has_not_indexed_is_a_bad_request(api: ApiClient, labelled: str) -> None:
+    refused = api.get(labelled, params={"fieldSelector": "metadata.name=a,data.x=1"})
+    assert (refused.status_code, refused.json()["message"]) == (400, "field label not supported: data.x")
+
+
+def test_a_match_rule_needs_a_revision(api: ApiClient, labelled: str) -> None:
+    assert api.get(labelled, params={"resourceVersionMatch": "Exact"}).status_code == 422
 
 
 def test_a_field_selector_chooses_by_name(api: ApiClient, labelled: str) -> None:
@@ -72,5 +82,6 @@ def test_a_list_without_selectors_says_how_many_remain(api: ApiClient, labelled:
 
 
 def test_a_list_of_all_namespaces_holds_this_one(api: ApiClient, labelled: str, namespace: str) -> None:
-    found = api.read("/api/v1/configmaps", fieldSelector=f"metadata.namespace={namespace},metadata.name=a")
+    everywhere = labelled.replace(f"/namespaces/{namespace}", "")
+    found = api.read(everywhere, fieldSelector=f"metadata.namespace={namespace},metadata.name=a")
     assert [item["metadata"]["namespace"] for item in found["items"]] == [namespace]

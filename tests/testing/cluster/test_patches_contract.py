@@ -5,16 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.testing.cluster.api_client import ApiClient, Json
-from tests.testing.cluster.documents import deployment
+from tests.testing.cluster.documents import Collection, deployment, thing
 
 Path = Callable[[str], str]
 
 
 @pytest.fixture
-def config(api: ApiClient, core: Path) -> str:
+def config(api: ApiClient, configs: Collection) -> str:
     annotations = {"a/b": "1", "list": "x"}
-    api.made(core("configmaps"), {"metadata": {"name": "a", "annotations": annotations}, "data": {"x": "1"}})
-    return core("configmaps/a")
+    api.made(configs.path, configs.document(data={"x": "1"}, annotations=annotations))
+    return configs("a")
 
 
 @pytest.fixture
@@ -60,7 +60,10 @@ def test_json_patch_inserts_into_lists_and_appends(api: ApiClient, web: str) -> 
         {"op": "test", "path": "/data/none", "value": "1"},
         {"op": "test", "path": "/none/deeper", "value": "1"},
         {"op": "remove", "path": "/data/none"},
-        {"op": "replace", "path": "/data/none", "value": "1"},
+        {"op": "replace", "path": "/none/deeper", "value": "1"},
+        {"op": "replace", "path": "/metadata/finalizers/0", "value": "1"},
+        {"op": "add", "path": "data", "value": {}},
+        {"op": "odd", "path": "/data"},
         {"op": "add", "path": "/none/deeper", "value": "1"},
     ],
 )
@@ -68,7 +71,13 @@ def test_a_json_patch_that_does_not_apply_is_invalid(api: ApiClient, config: str
     before = api.read(config)
     refused = api.json_patch(config, {"op": "add", "path": "/data/y", "value": "2"}, step)
     assert (refused.status_code, refused.json()["reason"]) == (422, "Invalid")
+    assert not refused.json()["details"].get("causes")  # by which clients tell it from an invalid object
     assert api.read(config) == before
+
+
+def test_a_json_patch_replaces_a_member_that_is_not_there(api: ApiClient, config: str) -> None:
+    step = {"op": "replace", "path": "/data/none", "value": "1"}
+    assert api.json_patch(config, step).json()["data"] == {"x": "1", "none": "1"}
 
 
 def test_a_json_patch_that_does_not_parse_is_a_bad_request(api: ApiClient, config: str) -> None:
@@ -133,7 +142,9 @@ def test_strategic_patch_retains_only_the_keys_it_names(api: ApiClient, web: str
     assert api.strategic_patch(web, patch).json()["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_strategic_patch_takes_finalizers_out_of_the_list(api: ApiClient, config: str) -> None:
+def test_strategic_patch_takes_finalizers_out_of_the_list(api: ApiClient, core: Path) -> None:
+    config = core("configmaps/a")
+    api.made(core("configmaps"), {"metadata": {"name": "a"}})
     api.strategic_patch(config, {"metadata": {"finalizers": ["example.com/a", "example.com/b"]}})
     patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/a"]}}
     assert api.strategic_patch(config, patch).json()["metadata"]["finalizers"] == ["example.com/b"]
@@ -146,13 +157,5 @@ def test_an_unknown_patch_type_is_refused(api: ApiClient, config: str) -> None:
 
 
 def test_custom_resources_take_no_strategic_patch(api: ApiClient, things: str) -> None:
-    api.made(
-        things,
-        {
-            "apiVersion": "test.tidegate.dev/v1",
-            "kind": "Thing",
-            "metadata": {"name": "a"},
-            "spec": {"size": 1},
-        },
-    )
+    api.made(things, thing("a", size=1))
     assert api.strategic_patch(f"{things}/a", {"spec": {"size": 2}}).status_code == 415

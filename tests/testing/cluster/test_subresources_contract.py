@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.testing.cluster.api_client import ApiClient
-from tests.testing.cluster.documents import deployment, thing
+from tests.testing.cluster.documents import Collection, deployment, thing
 
 Path = Callable[[str], str]
 
@@ -50,6 +50,18 @@ def test_generation_grows_with_the_spec_only(api: ApiClient, web: str) -> None:
     assert api.merge_patch(web, {"spec": {"replicas": 3}}).json()["metadata"]["generation"] == 2
 
 
+def test_a_custom_kinds_generation_grows_with_the_spec_only(api: ApiClient, things: str) -> None:
+    path = f"{things}/a"
+    assert api.made(things, thing("a", size=1))["metadata"]["generation"] == 1
+    assert api.merge_patch(path, {"metadata": {"labels": {"x": "y"}}}).json()["metadata"]["generation"] == 1
+    status = {"status": {"observedGeneration": 1}}
+    assert api.merge_patch(f"{path}/status", status).json()["metadata"]["generation"] == 1
+    changed = api.merge_patch(path, {"spec": {"size": 2}}).json()
+    assert changed["metadata"]["generation"] == 2
+    assert changed["status"] == {"observedGeneration": 1}
+    assert api.merge_patch(path, {"spec": {"size": 2}}).json()["metadata"]["generation"] == 2
+
+
 def test_scale_reads_and_writes_replicas(api: ApiClient, web: str) -> None:
     scale = api.read(f"{web}/scale")
     assert (scale["kind"], scale["apiVersion"], scale["spec"]) == ("Scale", "autoscaling/v1", {"replicas": 2})
@@ -61,15 +73,15 @@ def test_scale_reads_and_writes_replicas(api: ApiClient, web: str) -> None:
     assert api.read(web)["spec"]["replicas"] == 0
 
 
-def test_a_dry_run_answers_and_keeps_nothing(api: ApiClient, core: Path) -> None:
+def test_a_dry_run_answers_and_keeps_nothing(api: ApiClient, configs: Collection) -> None:
     dry = {"dryRun": "All"}
-    body = {"metadata": {"name": "a"}, "data": {"x": "1"}}
-    assert api.post(core("configmaps"), json=body, params=dry).status_code == 201
-    assert api.get(core("configmaps/a")).status_code == 404
-    made = api.made(core("configmaps"), body)
-    assert api.merge_patch(core("configmaps/a"), {"data": {"x": "2"}}, **dry).json()["data"] == {"x": "2"}
-    assert api.delete(core("configmaps/a"), params=dry).status_code == 200
-    assert api.read(core("configmaps/a")) == made
+    body = configs.document(data={"x": "1"})
+    assert api.post(configs.path, json=body, params=dry).status_code == 201
+    assert api.get(configs("a")).status_code == 404
+    made = api.made(configs.path, body)
+    assert api.merge_patch(configs("a"), {"data": {"x": "2"}}, **dry).json()["data"] == {"x": "2"}
+    assert api.delete(configs("a"), params=dry).status_code == 200
+    assert api.read(configs("a")) == made
 
 
 def test_strict_refuses_an_unknown_field_by_its_path(api: ApiClient, apps: Path) -> None:
@@ -78,6 +90,14 @@ def test_strict_refuses_an_unknown_field_by_its_path(api: ApiClient, apps: Path)
     refused = api.post(apps("deployments"), json=body, params={"fieldValidation": "Strict"})
     assert (refused.status_code, refused.json()["reason"]) == (400, "BadRequest")
     assert 'unknown field "spec.replcas"' in refused.json()["message"]
+
+
+def test_strict_refuses_an_unknown_field_of_a_custom_kind(api: ApiClient, things: str) -> None:
+    body = thing("a", size=1, sise=2, parts=[{"name": "x", "wait": 1}])
+    refused = api.post(things, json=body, params={"fieldValidation": "Strict"})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "BadRequest")
+    assert 'unknown field "spec.sise"' in refused.json()["message"]
+    assert 'unknown field "spec.parts[0].wait"' in refused.json()["message"]
 
 
 def test_warn_drops_an_unknown_field_and_says_so(api: ApiClient, things: str) -> None:
