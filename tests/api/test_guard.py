@@ -67,3 +67,12 @@ def test_both_tracks_must_differ() -> None:
     target = {**GUARD["target"], "canary": GUARD["target"]["stable"]}  # type: ignore[index,dict-item]
     with pytest.raises(ConfigurationError, match="the route cannot tell them apart"):
         parse(GuardSpec, {**GUARD, "target": target}, "Guard chat: spec")
+
+
+def test_everything_but_the_action_of_a_change_is_frozen_by_its_crd() -> None:
+    (change,) = (d for d in definitions() if d["spec"]["names"]["kind"] == "Change")
+    schema = change["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    fields = schema["properties"]["spec"]["properties"]
+    rules = {name: [r["rule"] for r in f.get("x-kubernetes-validations", [])] for name, f in fields.items()}
+    assert rules.pop("action") == []
+    assert set(map(tuple, rules.values())) == {("self == oldSelf",)}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,30 @@ def not_asked(*_: Any) -> Any:
     raise AssertionError("no suite is scheduled here")
 
 
-@pytest.fixture
-def daemon(client: KubernetesClient, plan: Plan, tmp_path: Path) -> Iterator[Daemon]:
-    (guard,) = documents("stack/manifests/demo/guard.yaml")
-    client.create(GUARDS, NAMESPACE, guard)
-    upkeep = Upkeep(client, NAMESPACE, tmp_path, not_asked, lambda report: {})
-    daemon = Daemon(client, NAMESPACE, "test", tmp_path, lambda report: {}, upkeep)
+@contextmanager
+def guarding(client: KubernetesClient, folder: Path) -> Iterator[None]:
+    """A daemon at work, which leaves the Lease to its successor."""
+    upkeep = Upkeep(client, NAMESPACE, folder, not_asked, lambda report: {})
+    daemon = Daemon(client, NAMESPACE, "test", folder, lambda report: {}, upkeep)
     thread = threading.Thread(target=daemon.run)
     thread.start()
     try:
-        yield daemon
+        yield
     finally:
         daemon.stop()
         thread.join()
+
+
+@pytest.fixture
+def guard(client: KubernetesClient, plan: Plan) -> None:
+    (document,) = documents("stack/manifests/demo/guard.yaml")
+    client.create(GUARDS, NAMESPACE, document)
+
+
+@pytest.fixture
+def daemon(client: KubernetesClient, guard: None, tmp_path: Path) -> Iterator[None]:
+    with guarding(client, tmp_path):
+        yield
 
 
 def open_change(client: KubernetesClient, plan: Plan, name: str = "ops-1") -> None:
@@ -60,7 +72,7 @@ def observed(change: Object) -> set[int]:
 
 
 def test_conditions_say_which_generation_of_the_change_they_speak_of(
-    client: KubernetesClient, plan: Plan, daemon: Daemon
+    client: KubernetesClient, plan: Plan, daemon: None
 ) -> None:
     open_change(client, plan)
     assert observed(until(client, CHANGES, "ops-1", is_pending)) == {1}
@@ -68,9 +80,45 @@ def test_conditions_say_which_generation_of_the_change_they_speak_of(
     assert observed(until(client, CHANGES, "ops-1", is_finished)) == {2}
 
 
-def test_a_guard_names_the_change_under_way(client: KubernetesClient, plan: Plan, daemon: Daemon) -> None:
+def test_a_guard_names_the_change_under_way(client: KubernetesClient, plan: Plan, daemon: None) -> None:
     open_change(client, plan)
     until(client, GUARDS, "chat", lambda status: status.get("change") == "ops-1")
     client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Close"}})
     until(client, CHANGES, "ops-1", is_finished)
     until(client, GUARDS, "chat", lambda status: bool(status) and "change" not in status)
+
+
+def edit(client: KubernetesClient) -> None:
+    """Four hours more for a plan that was opened: nothing that the plan's own digest covers."""
+    deadlines = {"plan": {"guard": {"deadlines": {"change": "8h"}}}}
+    client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": deadlines})
+
+
+def is_held_as_edited(status: Object) -> bool:
+    return "was edited" in status.get("message", "")
+
+
+def test_a_spec_edited_under_way_is_noticed(client: KubernetesClient, plan: Plan, daemon: None) -> None:
+    open_change(client, plan)
+    until(client, CHANGES, "ops-1", is_pending)
+    edit(client)
+    until(client, CHANGES, "ops-1", is_held_as_edited)
+
+
+def test_a_spec_edited_while_no_guard_looked_is_noticed_by_its_successor(
+    client: KubernetesClient, plan: Plan, guard: None, tmp_path: Path
+) -> None:
+    with guarding(client, tmp_path):
+        open_change(client, plan)
+        until(client, CHANGES, "ops-1", is_pending)
+    edit(client)
+    with guarding(client, tmp_path):
+        until(client, CHANGES, "ops-1", is_held_as_edited)
+
+
+def test_an_action_is_no_edit(client: KubernetesClient, plan: Plan, daemon: None) -> None:
+    open_change(client, plan)
+    until(client, CHANGES, "ops-1", is_pending)
+    client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Close"}})
+    found = until(client, CHANGES, "ops-1", is_finished)
+    assert (found["status"]["reason"], found["status"]["message"]) == ("Abandoned", "closed by an operator")
