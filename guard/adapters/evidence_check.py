@@ -56,7 +56,8 @@ def verify(folder: EvidenceFolder, expected: str | None = None, copies: Sequence
     digest: str | None = None
     files: tuple[RawFile, ...] = ()
     if content is not None:
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        sha256 = hashlib.sha256(content).hexdigest()
+        digest = f"sha256:{sha256}"
         findings += _digest_findings(folder, digest, expected)
         try:
             files, faults = parse_manifest(content, shown)
@@ -65,11 +66,12 @@ def verify(folder: EvidenceFolder, expected: str | None = None, copies: Sequence
             if not findings:
                 raise
             findings.append(finding(shown, Problem.DAMAGED, error))
-    if files:
+    if not any(found.path == shown and found.problem is not Problem.CHANGED for found in findings):
         findings += _file_findings(folder, files)
     if copies and folder.beside is not None:
         damaged = {found.path for found in findings}
-        findings += _copy_findings(folder, copies, files, damaged)
+        manifest = () if content is None else (RawFile(MANIFEST, sha256, len(content)),)
+        findings += _copy_findings(folder, copies, (*files, *manifest), damaged)
     return Verification(digest, files, tuple(sorted(findings, key=lambda found: found.path)))
 
 
@@ -171,12 +173,14 @@ def _check_copy(path: Path, entry: RawFile | None) -> Iterator[Finding]:
 
 
 def _other_checksums(rows: Mapping[str, RawFile], files: Sequence[RawFile]) -> Iterator[str]:
-    """Files of which verdict.json says something else than the manifest; the manifest's own was compared."""
+    """Files of which verdict.json says something else than the manifest, which is the last of `files`."""
     sealed = {f"evidence/{file.path}": (file.sha256, file.bytes) for file in files}
     said = {path: (row.sha256, row.bytes) for path, row in rows.items() if path.startswith("evidence/")}
-    said.pop(f"evidence/{MANIFEST}", None)
+    manifest = f"evidence/{MANIFEST}"
+    if manifest in sealed and manifest in said and sealed[manifest][0] != said[manifest][0]:
+        del sealed[manifest], said[manifest]  # named already
     other = sorted({path for path, _ in sealed.items() ^ said.items()})
-    if other and files:
+    if other and len(files) > 1:
         yield f"its checksums are not those of the manifest: {', '.join(other[:3])}"
 
 

@@ -80,7 +80,7 @@ def test_one_byte_changed_in_what_was_rendered_names_that_file(folder, name):
 def test_any_byte_changed_in_what_holds_the_checksums_is_found(folder, name):
     file, expected = folder / name, digest_of(folder)
     whole = file.read_bytes()
-    for position in range(0, len(whole), 11):
+    for position in range(0, len(whole), 9):
         file.write_bytes(flipped(whole, position))
         found = verify(open_evidence(folder), expected, OUTPUTS).findings
         assert any(name in str(finding) for finding in found), f"byte {position} of {name}: {found}"
@@ -99,6 +99,11 @@ def test_files_added_and_lost_are_named(folder):
         ("evidence/smoke/smoke.log", "missing"),
         ("report.html", "missing"),
     ]
+
+
+def test_files_beside_an_empty_manifest_are_named(folder):
+    rewrite_manifest(folder, lambda m: m["files"].clear())
+    assert ("evidence/smoke/smoke.log", "added") in findings(folder)
 
 
 def test_a_lost_manifest_is_missing_and_no_foreign_folder(folder):
