@@ -18,7 +18,7 @@ GATEWAY_API := v1.5.1
 API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo clean
+.PHONY: help setup generated lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ $(API_DONE):
 	cp -r "$$(go mod download -json sigs.k8s.io/gateway-api@$(GATEWAY_API) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/config/crd/standard" .api/gateway-api
 	chmod -R u+w .api/gateway-api
 	@touch $@
+
+generated: setup ## Write the CRDs and schemas of deploy/ anew from the models
+	$(BIN)/python -m guard.api.crd > deploy/crds.yaml
+	for kind in config guard change; do $(BIN)/tidegate config schema $$kind > deploy/schemas/$$kind.json; done
 
 lint: setup ## Format, style, types and layers
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Reads a `--config` file: suites and objectives, refused by path and nearest name before anything starts."""
+"""Reads what users write as YAML; a `--config` file is refused by path and nearest name."""
 
 from pathlib import Path
 
@@ -18,10 +18,22 @@ def read_suites_config(file: Path | None) -> SuitesConfig:
     if file is None:
         return SuitesConfig()
     where = f"--config {file}"
+    documents = read_documents(file, where)
+    if len(documents) > 1:
+        raise ConfigurationError(f"{where}: expected one document, got {len(documents)}")
+    return parse(SuitesConfig, documents[0] if documents else {}, where)
+
+
+def read_documents(file: Path, where: str) -> list[object]:
+    """Every YAML document of a file that is not empty, as plain data.
+
+    Raises:
+        ConfigurationError: Not readable, or not YAML.
+    """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        return [document for document in found if document is not None]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{where}: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
-    return parse(SuitesConfig, {} if document is None else document, where)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from guard.errors import ConfigurationError
@@ -25,13 +25,8 @@ Percentage = Annotated[str, Field(pattern=PERCENTAGE_PATTERN, examples=["0.5%"])
 Quantile = Annotated[str, Field(pattern=QUANTILE_PATTERN, examples=["p95", "p99.9"])]
 
 
-def _no_booleans_or_floats(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("expected a whole number")  # noqa: TRY004  pydantic turns only ValueError into a refusal
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_no_booleans_or_floats), Field(ge=0)]
+Whole = Annotated[int, Field(strict=True)]  # pydantic would read true, 8000.0 and "8000" as numbers
+Count = Annotated[Whole, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -70,6 +65,8 @@ def quantile(name: str) -> float:
 
 Document = TypeVar("Document", bound=Strict)
 
+_WORDS = {"int_type": "expected a whole number"}
+
 
 def parse(model: type[Document], document: object, where: str) -> Document:
     """Read a document, or refuse it in one line for each fault.
@@ -80,7 +77,8 @@ def parse(model: type[Document], document: object, where: str) -> Document:
     if not isinstance(document, Mapping):
         raise ConfigurationError(f"{where}: expected a mapping, got {type(document).__name__}")
     try:
-        return model.model_validate(document)
+        # One spelling, that of the published schema; Python's own names are for Python.
+        return model.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         lines = [_explain(model, item) for item in error.errors()]
         raise ConfigurationError("\n".join(f"{where}: {line}" for line in lines)) from error
@@ -91,7 +89,8 @@ def _explain(model: type[BaseModel], item: Mapping[str, Any]) -> str:
     path = path.replace(".[", "[")
     if item["type"] != "extra_forbidden":
         got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
-        return f"{path}: {item['msg'].removeprefix('Value error, ')}{got}"
+        said = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        return f"{path}: {said}{got}"
     valid = _keys_at(model, item["loc"][:-1])
     near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(sorted(valid))}"

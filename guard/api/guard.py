@@ -8,12 +8,12 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from guard.api.fields import Count, Duration, Strict
+from guard.api.fields import Count, Duration, Strict, Whole
 from guard.api.suites import Objective, PromotionPolicy, Suite
 from guard.core.schedule import EXAMPLE, check_cron
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 
 
 class Runtime(Strict):
@@ -81,8 +81,8 @@ class Gateway(Strict):
 class Probes(Strict):
     """Paired synthetic requests to both arms, pod by pod, past the gateway."""
 
-    per_minute: Annotated[int, Field(ge=0, le=600)] = 30
-    max_tokens: Annotated[int, Field(ge=1, le=1024)] = 64
+    per_minute: Annotated[Whole, Field(ge=0, le=600)] = 30
+    max_tokens: Annotated[Whole, Field(ge=1, le=1024)] = 64
 
 
 class Signals(Strict):
@@ -122,7 +122,7 @@ class SuitePlan(Strict):
 
 
 class Step(Strict):
-    weight: Annotated[int, Field(ge=1, le=100)]
+    weight: Annotated[Whole, Field(ge=1, le=100)]
     hold: Duration
     min_requests: Count = 200
 

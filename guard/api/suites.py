@@ -4,7 +4,7 @@
 suites:
   - {name: smoke}
   - {name: eval, items: 16, seed: 7}
-  - {name: load, rate: 2, duration: 30s}
+  - {name: load, rate: "2", duration: 30s}
 objectives:
   - {signal: ttft, quantile: p95, limit: 750ms}
   - {signal: errors, limit: "1%"}
@@ -69,7 +69,21 @@ class LoadSuite(Strict):
     timeout: Duration = "10m"
 
 
+class PolicySuite(Strict):
+    """Attempts to get past a policy gateway, and calls that must get through it (docs/policy.md)."""
+
+    name: Literal["policy"]
+    adapter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+:[A-Za-z0-9_]+$")] = (
+        "guard.adapters.policy.gateway:connect"
+    )
+    cwd: str = "."  # the folder of the gateway's workspace that is a git repository
+    settle: Duration = "2s"  # how long a record or an alert may come after the answer
+    timeout: Duration = "10m"
+
+
+# What a Guard runs on its own track; the policy gateway is no part of the model's deployment.
 Suite = Annotated[SmokeSuite | EvalSuite | LoadSuite, Field(discriminator="name")]
+GateSuite = Annotated[SmokeSuite | EvalSuite | LoadSuite | PolicySuite, Field(discriminator="name")]
 
 
 class LatencyObjective(Strict):
@@ -122,7 +136,7 @@ def latency_limits(wanted: Iterable[LatencyObjective | ErrorObjective]) -> dict[
 class SuitesConfig(Strict):
     """A `--config` file: which suites run, against which objectives, under which policy."""
 
-    suites: tuple[Suite, ...] = (SmokeSuite(name="smoke"), EvalSuite(name="eval"), LoadSuite(name="load"))
+    suites: tuple[GateSuite, ...] = (SmokeSuite(name="smoke"), EvalSuite(name="eval"), LoadSuite(name="load"))
     objectives: tuple[Objective, ...] = ()
     policy: PromotionPolicy = "NoHarmFound"
     expect_change: tuple[str, ...] | None = None  # None: all fields but accelerator, suite version, dataset

@@ -21,7 +21,7 @@ def test_every_runtime_type_of_a_guard_has_an_adapter() -> None:
 
 def test_the_shipped_crds_are_made_from_the_models() -> None:
     shipped = list(yaml.safe_load_all((ROOT / "deploy/crds.yaml").read_text(encoding="utf-8")))
-    assert shipped == definitions(), "run: python -m guard.api.crd > deploy/crds.yaml"
+    assert shipped == definitions(), "run: make generated"
 
 
 def test_the_shipped_guards_are_valid() -> None:
