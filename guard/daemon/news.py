@@ -16,12 +16,12 @@ from guard.daemon.progress import Decision, Progress, rfc3339
 
 _AT_STEPS = (Phase.TESTING, Phase.PROGRESSING)
 _BY_OPERATOR = "HeldByOperator"
-_MOVED_BY_OTHERS = "WeightChanged"
+_BY_OTHERS = frozenset({"WeightChanged", "BaselineChanged", "PlanChanged"})
 
 
 def held(progress: Progress) -> bool:
-    """Whether a stage waits for longer than its plan says: for a verdict, an operator, or the weight."""
-    waits = progress.reason.startswith("Held") or progress.reason == _MOVED_BY_OTHERS
+    """Whether a stage waits for longer than its plan says: for a verdict, an operator, or what others moved."""
+    waits = progress.reason.startswith("Held") or progress.reason in _BY_OTHERS
     return progress.phase in _AT_STEPS and waits
 
 

@@ -7,6 +7,7 @@ import pytest
 from guard.core.change import Intent, Phase, Reason
 from guard.core.check import Check
 from guard.core.verdict import Verdict
+from guard.daemon.news import held
 from tests.daemon.harness import CANARY, STABLE, Harness
 from tests.daemon.test_change_run import BAD, GOOD
 
@@ -29,6 +30,7 @@ def test_a_stable_changed_in_a_step_holds_it_and_is_never_rolled_back_for(policy
     progress = harness.run.progress
     assert (progress.phase, progress.step, progress.reason) == (Phase.PROGRESSING, 0, "BaselineChanged")
     assert progress.verdict is Verdict.INCONCLUSIVE
+    assert held(progress)  # so that somebody is told
     assert "chat-stable" in progress.message
     assert "spec.containers[0].args" in progress.message
 
