@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from guard.api.change import ChangeSpec
 from guard.api.fields import Strict, parse
 from guard.api.guard import GuardSpec
-from guard.api.suites import Suite, SuitesConfig
+from guard.api.suites import GateSuite, SuitesConfig
 from guard.errors import ConfigurationError
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,7 +53,9 @@ KINDS: Mapping[str, type[Strict]] = {
 }
 
 _OBJECTS = {"Guard": "guard", "Change": "change"}
-_SUITE_NAMES = [get_args(suite.model_fields["name"].annotation)[0] for suite in get_args(get_args(Suite)[0])]
+_SUITE_NAMES = [
+    get_args(suite.model_fields["name"].annotation)[0] for suite in get_args(get_args(GateSuite)[0])
+]
 _EACH_ONCE = [
     {
         "contains": {"type": "object", "properties": {"name": {"const": name}}, "required": ["name"]},

@@ -64,6 +64,8 @@ BAD: dict[str, tuple[str, Any]] = {
     "unknown suite": ("config", {"suites": [{"name": "smok"}]}),
     "a suite without name": ("config", {"suites": [{"items": 3}]}),
     "a suite twice": ("config", {"suites": [SMOKE, SMOKE]}),
+    "the policy suite twice": ("config", {"suites": [{"name": "policy"}, SMOKE, {"name": "policy"}]}),
+    "the policy suite in a guard": ("guard", guard(suites={"onStep": [{"name": "policy"}]})),
     "another suite's key": ("config", {"suites": [SMOKE | {"items": 3}]}),
     "Python's spelling": ("config", {"suites": [EVAL | {"min_items": 3}]}),
     "a number as text": ("config", {"suites": [EVAL | {"items": "3"}]}),
@@ -121,7 +123,7 @@ BEYOND: dict[str, tuple[str, Any, str]] = {
         target(canary={"workload": {"name": "chat-stable"}}),
         "stable.workload and canary.workload are the same",
     ),
-    "a cron that never comes": ("guard", scheduled("0 0 31 2 *", SMOKE), "it never comes"),
+    "a cron that never comes": ("guard", scheduled("0 0 31 2 *", SMOKE), "expected a cron of five fields"),
 }
 
 
