@@ -111,7 +111,17 @@ class Recorder:
     def start_suite(
         self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None
     ) -> Process:
-        """Runs one suite in a process of its own; its files stay in the evidence."""
+        """Runs one suite in a process of its own; its files stay in the evidence.
+
+        Raises:
+            ConfigurationError: Its dataset or its folder cannot be used: the suite is an ERROR.
+        """
+        try:
+            return self._started(stage, suite, candidate, baseline)
+        except OSError as error:  # a full disk must not end a tick, which may have to roll back
+            raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from error
+
+    def _started(self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
         self._runs += 1
         out = self._folder.evidence / "suites" / f"{self._runs:02d}-{stage}-{suite.name}"
         out.mkdir(parents=True, exist_ok=True)

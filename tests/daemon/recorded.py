@@ -13,8 +13,9 @@ from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.daemon.observe import Observation
 from guard.daemon.progress import Progress
 from guard.daemon.record import Recorder, Sealed, Subject
+from guard.daemon.stage import Process
 from reports.bundle import render_all
-from tests.daemon.harness import START, Harness, InstantSuite
+from tests.daemon.harness import START, Harness
 
 GOOD = dict(canary=(2, 0), stable=(2, 0))
 BAD = dict(canary=(2, 1), stable=(2, 0))
@@ -35,7 +36,7 @@ class RecordedChange:
         self._look = self.harness.target.look
         self.harness.target.look = self._seen  # type: ignore[method-assign]
         self.harness._suite = self._suite  # type: ignore[method-assign]
-        self.runs = 0
+        self.runs, self.really = 0, False
         self.take_up(Progress(opened_at=START, stage_started_at=START))
 
     def take_up(self, progress: Progress) -> None:
@@ -100,10 +101,10 @@ class RecordedChange:
         context = 2048 if endpoint.arm is Arm.BASELINE else 224
         return Fingerprint(runtime="llama.cpp", model=model, engine_arguments=f"n_ctx={context} slots=2")
 
-    def _suite(
-        self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None
-    ) -> InstantSuite:
-        """What the suite's process leaves behind."""
+    def _suite(self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
+        """What the suite's process leaves behind; the process itself where `really` says so."""
+        if self.really:
+            return self.recorder.start_suite(stage, suite, candidate, baseline)
         found = Harness._suite(self.harness, stage, suite, candidate, baseline)
         self.runs += 1
         out = Path(self.recorder._folder.evidence, "suites", f"{self.runs:02d}-{stage}-{suite.name}")
