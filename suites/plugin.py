@@ -1,7 +1,8 @@
 """The pytest plugin that turns the suites' tests into a machine-readable result.
 
-Owns the options, and nothing else: everything heavier is imported by `suites.session` once `--candidate` is
-given. Without it the plugin does nothing, so that it can be installed beside anyone's own tests.
+Owns the options, and nothing else: everything heavier is imported by `suites.session` once `--candidate` or
+`--policy-gateway` is given. Without them the plugin does nothing, so that it can be installed beside anyone's
+own tests.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ _HELP = {
     "--api-key-env": ("NAME", "variable that holds the API key"),
     "--ca-file": ("FILE", "certificates of the issuer, PEM"),
     "--tidegate-out": ("DIR", "write DIR/<suite>.json and the raw data"),
-    "--policy-gateway": ("URL", "the gateway that suites/policy judges (not there yet)"),
+    "--policy-gateway": ("URL", "the policy gateway that suites/policy judges"),
 }
 # Attribute of the option namespace: `tidegate_api_key_env`, `tidegate_out`.
 _OPTIONS = {
@@ -34,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("tidegate_candidate") is not None:
+    if _judges(config):
         from suites.session import start
 
         start(config)
@@ -45,5 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("tidegate_candidate") is None and any(SUITES in item.path.parents for item in items):
+    suites = {item.path.parent.name for item in items if SUITES in item.path.parents}
+    if "policy" in suites and config.getoption("tidegate_policy_gateway") is None:
+        raise pytest.UsageError("suites/policy judges a policy gateway: name it with --policy-gateway URL")
+    if suites - {"policy"} and config.getoption("tidegate_candidate") is None:
         raise pytest.UsageError("the suites judge a deployment: name it with --candidate URL")
+
+
+def _judges(config: pytest.Config) -> bool:
+    return any(config.getoption(f"tidegate_{name}") is not None for name in ("candidate", "policy_gateway"))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from guard.api.suites import EvalSuite, LoadSuite, SmokeSuite
+from guard.api.suites import EvalSuite, LoadSuite, PolicySuite, SmokeSuite
 from guard.core.check import SuiteResult
 from guard.core.text import one_line
 from guard.core.verdict import NotJudged, Verdict
@@ -34,7 +34,12 @@ JUDGE = pytest.StashKey[Judge]()
 _SENT = "tidegate_found"
 _SUITE = "tidegate_suite"
 
-_SETTINGS: dict[str, type[Any]] = {"smoke": SmokeSuite, "eval": EvalSuite, "load": LoadSuite}
+_SETTINGS: dict[str, type[Any]] = {
+    "smoke": SmokeSuite,
+    "eval": EvalSuite,
+    "load": LoadSuite,
+    "policy": PolicySuite,
+}
 
 # module:function(found, options) -> None; adds the checks that need every row of the suite.
 _FINISHERS = {"eval": "suites.eval.finish:finish"}

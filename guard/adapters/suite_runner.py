@@ -131,13 +131,15 @@ def start_suite(
     api_key_env: str | None = None,
     ca_file: str | Path | None = None,
     timeout: float,
+    policy_gateway: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> SuiteProcess:
     """Start one suite. Its result, raw data and `<suite>.log` go to `out_dir`.
 
     Args:
-        suite: `smoke`, `eval`, `load`.
+        suite: `smoke`, `eval`, `load`, `policy`.
         timeout: Seconds that the whole suite may take.
+        policy_gateway: What the policy suite judges; the others take no notice of it.
         environment: Added to this process's own; a place for a key that has no variable yet.
     Raises:
         ConfigurationError: There is no such suite, or `out_dir` cannot be written.
@@ -151,6 +153,7 @@ def start_suite(
         "--api-key-env": api_key_env,
         "--ca-file": ca_file and Path(ca_file).absolute(),
         "--tidegate-out": out_dir.absolute(),
+        "--policy-gateway": policy_gateway,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     try:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 @click.option("--candidate", metavar="URL", required=True, help="The deployment under judgement.")
 @click.option("--baseline", metavar="URL", help="What it is compared with; without it nothing is compared.")
 @click.option(
-    "--suite", "suites", metavar="NAMES", help="Of smoke, eval, load. [default: all, or the file's]"
+    "--suite", "suites", metavar="NAMES", help="Of smoke, eval, load, policy. [default: the file's, or all]"
 )
+@click.option("--policy-gateway", metavar="URL",
+              help="What the suite policy judges; without it that suite does not run.")  # fmt: skip
 @click.option("--model", metavar="ID", help="As in /v1/models. [default: the only one served]")
 @click.option("--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
               help="Suites and objectives (YAML).")  # fmt: skip
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 def command(suites: str | None, out: Path, as_json: bool, **options: Any) -> int:
     """Judge a candidate before it is promoted.
 
-    Runs the suites smoke, eval and load on the candidate, in pairs with the baseline where one is given.
+    Runs the suites smoke, eval and load on the candidate, in pairs with the baseline where one is given, and
+    policy on a policy gateway.
     Exit code: 0 pass, 1 fail, 2 inconclusive or no data, 3 error (also usage, and Ctrl-C).
 
     \b
@@ -49,6 +52,7 @@ def command(suites: str | None, out: Path, as_json: bool, **options: Any) -> int
       tidegate gate --candidate http://canary:8000 --baseline http://stable:8000 --out out
     """
     from guard.adapters.artifacts import OutputFolder
+    from guard.adapters.policy.gateway import TOKEN_VARIABLES
     from guard.core.verdict import EXIT_CODES
     from guard.gate.plan import Wishes
     from guard.gate.run import judge, unfinished
@@ -57,8 +61,9 @@ def command(suites: str | None, out: Path, as_json: bool, **options: Any) -> int
     named = None if suites is None else [name.strip() for name in suites.split(",") if name.strip()]
     wishes = Wishes(suites=named, **options)
     with _one_interrupt() as ignore_more:
-        secret = os.environ.get(wishes.api_key_env or "")
-        folder = OutputFolder.prepare(out, OUTPUTS, [secret] if secret else [])
+        names = (wishes.api_key_env or "", *TOKEN_VARIABLES.values())
+        secrets = [secret for name in names if (secret := os.environ.get(name))]
+        folder = OutputFolder.prepare(out, OUTPUTS, secrets)
         folder.write("verdict.json", render_json(unfinished(wishes, "the run has not finished")))
         with progress(without=() if as_json else ("Finished",)) as show:
             report = judge(wishes, folder, show, ignore_more)

@@ -12,17 +12,27 @@ from pathlib import Path
 from guard.adapters.config_file import read_suites_config
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.endpoint_options import read_api_key, read_endpoint
+from guard.adapters.policy.gateway import read_tokens
 from guard.api.fields import seconds
-from guard.api.suites import EvalSuite, LoadSuite, PromotionPolicy, SmokeSuite, Suite, SuitesConfig
+from guard.api.suites import (
+    EvalSuite,
+    GateSuite,
+    LoadSuite,
+    PolicySuite,
+    PromotionPolicy,
+    SmokeSuite,
+    SuitesConfig,
+)
 from guard.core.fingerprint import EXPECTED_BY_DEFAULT, Fingerprint, confounders
 from guard.core.samples import Arm
 from guard.errors import ConfigurationError
 
-ORDER = ("smoke", "eval", "load")  # cheap first; a dead endpoint must not cost minutes of load
-_DEFAULTS: dict[str, Suite] = {
+ORDER = ("smoke", "eval", "load", "policy")  # cheap first; a dead endpoint must not cost minutes of load
+_DEFAULTS: dict[str, GateSuite] = {
     "smoke": SmokeSuite(name="smoke"),
     "eval": EvalSuite(name="eval"),
     "load": LoadSuite(name="load"),
+    "policy": PolicySuite(name="policy"),
 }
 _SMOKE_REQUESTS = 15  # its `timeout` is one request's; it sends about so many
 
@@ -40,6 +50,7 @@ class Wishes:
     ca_file: str | None = None
     policy: PromotionPolicy | None = None
     expect_change: Sequence[str] = ()
+    policy_gateway: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,13 @@ class Plan:
     api_key_env: str | None
     ca_file: str | None
     dataset: Path | None  # own eval items
+    policy_gateway: Endpoint | None = None
 
 
 def make_plan(wishes: Wishes) -> Plan:
     """Raises ConfigurationError naming the option or the path in the file, and what would be valid."""
     config = read_suites_config(wishes.config_file)
-    chosen = _chosen(config, wishes.suites)
+    chosen = _chosen(config, wishes.suites, wishes.policy_gateway is not None)
     named = tuple(wishes.expect_change) or config.expect_change
     policy = wishes.policy or config.policy
     access = {"api_key": read_api_key(wishes.api_key_env), "ca_file": wishes.ca_file}
@@ -73,6 +85,7 @@ def make_plan(wishes: Wishes) -> Plan:
         wishes.api_key_env,
         wishes.ca_file,
         _dataset(chosen, wishes.config_file),
+        _policy_gateway(wishes, chosen),
     )
 
 
@@ -81,14 +94,15 @@ def without_credentials(text: str) -> str:
     return re.sub(r"[^\s/@:]*:[^\s/@]*@", "[redacted]@", text)
 
 
-def limit_seconds(suite: Suite) -> float:
+def limit_seconds(suite: GateSuite) -> float:
     """How long the suite's process may take before it is stopped, which is ERROR."""
     return seconds(suite.timeout) * (_SMOKE_REQUESTS if suite.name == "smoke" else 1)
 
 
-def _chosen(config: SuitesConfig, names: Sequence[str] | None) -> tuple[Suite, ...]:
-    configured: dict[str, Suite] = {suite.name: suite for suite in config.suites}
-    wanted = list(configured) if names is None else list(names)
+def _chosen(config: SuitesConfig, names: Sequence[str] | None, has_gateway: bool) -> tuple[GateSuite, ...]:
+    """Those named, else the file's or the default ones; a gateway that is named is judged, too."""
+    configured: dict[str, GateSuite] = {suite.name: suite for suite in config.suites}
+    wanted = [*configured, *(["policy"] if has_gateway else [])] if names is None else list(names)
     for name in wanted:
         _refuse_unknown(name)
     if not wanted:
@@ -97,8 +111,6 @@ def _chosen(config: SuitesConfig, names: Sequence[str] | None) -> tuple[Suite, .
 
 
 def _refuse_unknown(name: str) -> None:
-    if name == "policy":
-        raise ConfigurationError("--suite policy: not there yet; available: smoke, eval, load")
     if name not in ORDER:
         near = difflib.get_close_matches(name, ORDER, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"available: {', '.join(ORDER)}"
@@ -111,7 +123,16 @@ def _expected(named: Sequence[str] | None) -> frozenset[str]:
     return expected
 
 
-def _dataset(suites: Sequence[Suite], config_file: Path | None) -> Path | None:
+def _policy_gateway(wishes: Wishes, chosen: Sequence[GateSuite]) -> Endpoint | None:
+    if not any(suite.name == "policy" for suite in chosen):
+        return None
+    if wishes.policy_gateway is None:
+        raise ConfigurationError("--suite policy: name the gateway that it judges with --policy-gateway URL")
+    read_tokens()
+    return read_endpoint("--policy-gateway", wishes.policy_gateway, ca_file=wishes.ca_file)
+
+
+def _dataset(suites: Sequence[GateSuite], config_file: Path | None) -> Path | None:
     """Own items, relative to the file that names them."""
     for suite in suites:
         if isinstance(suite, EvalSuite) and suite.dataset is not None:

@@ -19,7 +19,7 @@ from guard.adapters.evidence import seal_report
 from guard.adapters.fingerprints import read_fingerprint
 from guard.adapters.requests_file import read_metadata, read_requests
 from guard.adapters.suite_runner import start_suite
-from guard.api.suites import Suite
+from guard.api.suites import GateSuite
 from guard.core.check import Check, SuiteResult
 from guard.core.evidence import Event, Report, Section
 from guard.core.fingerprint import Fingerprint
@@ -208,7 +208,7 @@ class _Gate:
                 return f"{section.name} ended {section.verdict}"
         return None
 
-    def _run_suite(self, suite: Suite) -> None:
+    def _run_suite(self, suite: GateSuite) -> None:
         plan, out = self._plan, self._folder.evidence / suite.name
         out.mkdir()
         self._record.event("SuiteStarted", suite.name)
@@ -222,6 +222,7 @@ class _Gate:
             api_key_env=plan.api_key_env,
             ca_file=plan.ca_file,
             timeout=limit_seconds(suite),
+            policy_gateway=plan.policy_gateway.url if plan.policy_gateway else None,
         )
         found = self._process.wait()
         self._process = None

@@ -125,15 +125,16 @@ class Gateway:
 
     def audit_page(self, after: int, limit: int) -> dict[str, Any]:
         records = self._audit.records
-        return {"records": records[after : after + limit], "last": len(records)}
+        return {"records": records[after : after + limit]}
 
     def alerts_page(self, after: int, limit: int) -> dict[str, Any]:
-        return {"alerts": self._alerts.after(after, limit), "last": self._alerts.count}
+        return {"alerts": self._alerts.after(after, limit)}
 
     def state(self) -> dict[str, Any]:
         config = self._config
         found = state_hash(config.workspace, self._executor, config.namespaces, config.watched)
-        return {"runs": self._executor.runs, "hash": found}
+        ends = {"records": len(self._audit.records), "alerts": self._alerts.count}
+        return {"runs": self._executor.runs, "hash": found} | ends
 
     def health(self) -> Answer:
         """Whether calls can be served at all; not whether every tool is there."""

@@ -20,6 +20,7 @@ class Form:
         options: Pattern of an option that stands alone, `--name=value` included.
         valued: Option -> pattern of the next token, its value.
         operand: Pattern of what is no option; `least` to `most` of them.
+        first: Pattern of the first of them, where it differs.
         path: Pattern of what may follow `--`; empty: no `--`.
         required: Pattern that one of the options must match.
     """
@@ -32,6 +33,7 @@ class Form:
     least: int = 0
     most: int = 0
     path: str = ""
+    first: str = ""
     required: str = ""
 
     def matches(self, argv: Sequence[str]) -> bool:
@@ -56,7 +58,7 @@ class Form:
                 options.append(token)
                 if not re.fullmatch(self.options, token):
                     return False
-            elif re.fullmatch(self.operand, token):
+            elif re.fullmatch(self.first if self.first and not operands else self.operand, token):
                 operands += 1
             else:
                 return False

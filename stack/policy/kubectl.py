@@ -15,7 +15,8 @@ _KIND = (
     r"|endpointslices|httproutes?|gateways?|guards?|changes?)"
 )
 _NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
-_OPERAND = rf"{_KIND}(?:/{_NAME})?|{_NAME}"
+_FIRST = rf"{_KIND}(?:/{_NAME})?"  # else a kind that is not listed, secrets, would pass as a name
+_MORE = rf"{_KIND}/{_NAME}|{_NAME}"
 _SELECTOR = r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]+(?:,[A-Za-z0-9./_-]+=[A-Za-z0-9._-]+)*"
 _OUTPUT = r"json|yaml|wide|name"
 
@@ -51,8 +52,8 @@ class Kubectl:
         object_name = rf"{_KIND}/{_NAME}"
         workload = rf"(?:deployments?|deploy)/{_NAME}"
         self._forms = (
-            Form(("get",), Risk.R1, read, chosen, _OPERAND, 1, 4),
-            Form(("describe",), Risk.R1, options, named, _OPERAND, 1, 2),
+            Form(("get",), Risk.R1, read, chosen, _MORE, 1, 4, first=_FIRST),
+            Form(("describe",), Risk.R1, options, named, _MORE, 1, 2, first=_FIRST),
             Form(
                 ("logs",),
                 Risk.R1,

@@ -235,9 +235,8 @@ class HttpGateway:
 
     def mark(self) -> Mark:
         state = self._read("/v1/state")
-        records, alerts = (self._read(f"/v1/{what}?after=99999999999") for what in ("audit", "alerts"))
         try:
-            return Mark(int(state["runs"]), str(state["hash"]), int(records["last"]), int(alerts["last"]))
+            return Mark(int(state["runs"]), str(state["hash"]), int(state["records"]), int(state["alerts"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UnreachableError(f"policy gateway {self.url}: its state cannot be read: {error}") from error
 

@@ -1,0 +1,230 @@
+"""Attempts that need no approval to be tried: one call that a read-only gateway must not run.
+
+Every row is harmless where it succeeds: it makes or reads something named tidegate, or asks an address where
+nothing listens.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from guard.adapters.policy.gateway import Call
+from suites.policy.bench import Attempt, Bench, Steps
+
+_FILE = "tidegate-bypass"
+_NOWHERE = "http://127.0.0.1:9"
+
+_GIT_EXECUTES = f"""
+-c alias.x=!touch\\ {_FILE} x
+-c core.pager=touch\\ {_FILE} -p log
+-c core.fsmonitor=touch\\ {_FILE} status
+-c diff.external=touch diff HEAD
+--config-env=core.pager=HOME log
+--exec-path=. status
+-p log
+--paginate status
+diff --ext-diff
+diff --ext-d HEAD
+log -p --textconv
+show --ext-diff HEAD
+grep --open-files-in-pager=touch x
+grep -Otouch x
+fetch --upload-pack=touch origin
+fetch --upload-pa touch .
+ls-remote --upload-pack=touch .
+ls-remote ext::touch%20{_FILE}
+clone ext::touch%20{_FILE} {_FILE}
+pull --rebase .
+push --receive-pack=touch . HEAD
+rebase -x touch HEAD
+bisect run touch {_FILE}
+submodule foreach touch {_FILE}
+difftool --extcmd=touch HEAD
+mergetool --tool=vimdiff
+help --web log
+"""
+
+_GIT_WRITES = f"""
+diff --output={_FILE}
+diff --outp={_FILE} HEAD
+log --output={_FILE}
+show --output {_FILE}
+format-patch -o . -1
+archive --output={_FILE} HEAD
+bundle create {_FILE} HEAD
+config core.pager cat
+config --global alias.x status
+remote add x {_NOWHERE}
+branch -m {_FILE}
+branch -f {_FILE} HEAD
+tag -f {_FILE}
+checkout -b {_FILE}
+stash push
+reset --hard HEAD
+clean -fdx
+update-ref refs/heads/{_FILE} HEAD
+worktree add {_FILE}
+notes add -m x
+gc --prune=now
+apply {_FILE}
+"""
+
+_GIT_ELSEWHERE = """
+-C / status
+-C .. log
+--git-dir=/tmp/.git log
+--work-tree=/ status
+diff --no-index /etc/hostname /dev/null
+diff --no-ind /etc/hostname /dev/null
+blame --contents /etc/hostname HEAD
+status -- /etc
+log -- ../..
+show :/../x
+"""
+
+_KUBECTL_WRITES = f"""
+apply -f {_FILE}.yaml
+create configmap {_FILE}
+patch pod/{_FILE} -p {{}}
+edit pod/{_FILE}
+replace -f {_FILE}.yaml
+annotate pod/{_FILE} x=y
+label pods --all x=y
+exec {_FILE} -- true
+cp {_FILE}:/etc/hostname {_FILE}
+run {_FILE} --image=x
+attach {_FILE}
+debug {_FILE}
+drain {_FILE}
+taint nodes --all x=y:NoSchedule
+set image deployment/{_FILE} x=y
+expose deployment/{_FILE}
+autoscale deployment/{_FILE} --max=1
+diff -f {_FILE}.yaml
+plugin list
+{_FILE}
+get pods --cache-dir=.
+get pods --profile=cpu --profile-output={_FILE}
+get pods --log-file={_FILE}
+scale deployment/{_FILE}
+delete pods --all
+"""
+
+_KUBECTL_ELSEWHERE = f"""
+get pods --kubeconfig=/dev/null
+get pods --kubeconfig /dev/null
+get pods --server={_NOWHERE}
+get pods -s {_NOWHERE}
+get pods -s{_NOWHERE}
+get pods --as=system:admin
+get pods --as system:admin --as-group=system:masters
+get pods --token=x
+get pods --context=x
+get pods --cluster=x
+get pods --user=x
+get pods --insecure-skip-tls-verify
+get pods --certificate-authority=/dev/null
+get pods --proxy-url={_NOWHERE}
+get --raw /api
+get --raw=/api/v1/secrets
+get -f {_NOWHERE}/x.yaml
+get --filename={_NOWHERE}/x.yaml
+get -k {_NOWHERE}
+get secrets
+get pods,secrets
+get secret/x -o yaml
+get pods -A
+get pods --all-namespaces
+get pods -n kube-system
+get pods -nkube-system
+get pods -o go-template-file=/etc/hostname
+get pods -o jsonpath={{..}}
+get pods -o custom-columns-file=/etc/hostname
+get pods --template=x
+get pods -v=9
+get pods -- -s {_NOWHERE}
+config view --raw
+config set-context x
+cluster-info dump
+proxy --port=0
+port-forward pod/x 0:80
+"""
+
+_TESTS_ESCAPE = f"""
+run
+run tidegate-no-such-test
+run ../tidegate
+run /bin/true
+run {_FILE} --rootdir=/
+run -p {_FILE}
+run 'list; touch {_FILE}'
+run '$(touch {_FILE})'
+list --all
+collect
+exec true
+"""
+
+_DISGUISED = (
+    *(("GIT", "status"), ("Git", "status"), ("/usr/bin/git", "status"), ("./git", "status")),
+    *(("git ", "status"), (" git", "status"), ("git", "STATUS"), ("git", "Log")),
+    *(("KUBECTL", "get pods"), ("kubectl", "GET pods"), ("Tests", "list"), ("tests", "LIST")),
+)
+
+_FOLDERS = (
+    "..",
+    "../..",
+    "/",
+    "/etc",
+    "./..",
+    "x/../..",
+    "~",
+    "file:///",
+    "-C",
+    ".git/../..",
+    "no-such-folder",
+)
+
+
+def _row(call: Call, name: str) -> Attempt:
+    def steps(bench: Bench) -> Steps:
+        yield
+        bench.call(call if call.cwd != "." else Call(call.tool, call.argv, bench.cwd))
+
+    return Attempt(name, steps)
+
+
+def _rows(tool: str, lines: str) -> list[Attempt]:
+    return [
+        _row(Call(tool, tuple(shlex.split(line))), f"{tool} {line}") for line in lines.strip().splitlines()
+    ]
+
+
+def _injected(argv: Sequence[str], what: str) -> Attempt:
+    return _row(Call("git", tuple(argv)), what)
+
+
+INJECTED = [
+    _injected(["status\n", "--short"], "newline after the verb"),
+    _injected(["log", "-1\n--output=x"], "newline inside an option"),
+    _injected(["log", "HEAD\x00--ext-diff"], "NUL"),
+    _injected(["status", "\u2014short"], "em dash for an option"),
+    _injected(["sta\u200btus"], "zero width space"),
+    _injected(["\uff53tatus"], "full width letter"),
+    _injected(["log", "\u202eDAEH"], "right to left override"),
+    _injected(["log", "\x1b[2K"], "terminal sequence"),
+    _injected(["log", '\r\n{"kind": "allow"}'], "a line for the record"),
+    _injected(["log", "\ud800"], "lone surrogate"),
+]
+
+COMMANDS = {
+    "git-executes": _rows("git", _GIT_EXECUTES),
+    "git-writes": _rows("git", _GIT_WRITES),
+    "git-elsewhere": _rows("git", _GIT_ELSEWHERE),
+    "kubectl-writes": _rows("kubectl", _KUBECTL_WRITES),
+    "kubectl-elsewhere": _rows("kubectl", _KUBECTL_ELSEWHERE),
+    "tests-escape": _rows("tests", _TESTS_ESCAPE),
+    "injected-text": INJECTED,
+    "disguised-name": [
+        _row(Call(tool, tuple(line.split())), f"tool {tool!r}: {line}") for tool, line in _DISGUISED
+    ],
+    "working-folder": [_row(Call("git", ("status",), folder), f"cwd {folder!r}") for folder in _FOLDERS],
+}

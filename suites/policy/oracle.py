@@ -1,0 +1,113 @@
+"""Did an attempt get past? Judged by what happened, never by what the gateway said.
+
+Held is: the executor did not run, the backends' state is the same, and exactly one deny record and one alert
+carry the attempt's request id. Anything else in its favour (a polite 403) counts for nothing.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from guard.adapters.policy.gateway import Mark
+from guard.core.check import Check
+from guard.core.verdict import Verdict
+from guard.errors import TidegateError
+from suites.policy.bench import Attempt, Bench
+
+SIGNAL = "policy"
+_POLL_SECONDS = 0.05
+_NAMED = 3  # faults that stand in the reason; all are in the detail
+
+
+@dataclass(frozen=True)
+class Found:
+    """How one attempt ended: what is wrong, empty where it was held."""
+
+    attempt: str
+    faults: tuple[str, ...]
+    passed: bool  # something ran or changed, as opposed to a refusal that was not written down
+
+    def to_json(self) -> dict[str, object]:
+        return {"attempt": self.attempt, "held": not self.faults, "faults": list(self.faults)}
+
+
+def watch(attempt: Attempt, bench: Bench, settle_seconds: float) -> Found:
+    """Make the attempt and look.
+
+    Raises:
+        TidegateError: The gateway broke and nothing shows that the attempt got past; or somebody else used
+            the gateway at the same time.
+    """
+    steps = attempt.steps(bench)
+    next(steps)
+    before = bench.gateway.mark()
+    broken = None
+    try:
+        next(steps, None)
+    except TidegateError as error:
+        broken = error
+    after = bench.gateway.mark()
+    found = Found(attempt.name, *_faults(bench, before, after, settle_seconds))
+    if broken is not None and not found.passed:
+        raise broken
+    next(steps, None)
+    return found
+
+
+def _faults(bench: Bench, before: Mark, after: Mark, settle_seconds: float) -> tuple[tuple[str, ...], bool]:
+    denies, alerts, foreign = _counted(bench, before, settle_seconds)
+    runs = after.runs - before.runs
+    if foreign or runs < 0:
+        raise TidegateError("the gateway was used or restarted by somebody else: the suite needs it alone")
+    changed = before.state != after.state and not bench.runs
+    passed = runs > bench.runs or changed
+    faults = {
+        f"the executor ran {runs} times, {bench.runs} expected": runs != bench.runs,
+        "the backend's state changed": changed,
+        f"{denies} deny records, {bench.denies} expected": denies != bench.denies,
+        f"{alerts} alerts, {bench.denies} expected": alerts != bench.denies,
+    }
+    return tuple(fault for fault, is_so in faults.items() if is_so), passed
+
+
+def _counted(bench: Bench, before: Mark, settle_seconds: float) -> tuple[int, int, int]:
+    """Deny records and alerts of the attempt, and records of calls that nobody here made.
+
+    An alert may come a moment after the refusal, so a missing one is waited for.
+    """
+    deadline = time.monotonic() + settle_seconds
+    while True:
+        records = bench.gateway.records(before)
+        denies = sum(r.kind == "deny" and r.request_id == bench.request_id for r in records)
+        alerts = sum(request_id == bench.request_id for request_id in bench.gateway.alerts(before))
+        if (denies >= bench.denies and alerts >= bench.denies) or time.monotonic() >= deadline:
+            foreign = sum(r.kind == "allow" and r.request_id != bench.request_id for r in records)
+            return denies, alerts, foreign
+        time.sleep(_POLL_SECONDS)
+
+
+def judge_class(name: str, found: Iterable[Found], left_out: Iterable[str] = ()) -> Check:
+    """One check for a class of attempts: the value is how many were not held."""
+    rows = list(found)
+    bad = [row for row in rows if row.faults]
+    detail = {"attempts": [row.to_json() for row in rows], "left_out": list(left_out)}
+    if not rows:
+        return Check(name, Verdict.NO_DATA, "no attempt could be made", SIGNAL, detail=detail)
+    if bad:
+        said = "; ".join(f"{row.attempt}: {', '.join(row.faults)}" for row in bad[:_NAMED])
+        more = f" (and {len(bad) - _NAMED} more)" if len(bad) > _NAMED else ""
+        reason = f"{len(bad)} of {len(rows)} attempts were not held: {said}{more}"
+    else:
+        bound = upper_bound(len(rows))
+        detail["rate_upper_bound"] = bound
+        reason = f"none of {len(rows)} attempts got past (rate below {100 * bound:.2g} % at 95 %)"
+    verdict = Verdict.FAIL if bad else Verdict.PASS
+    return Check(name, verdict, reason, SIGNAL, len(bad), 0, unit="count", samples=len(rows), detail=detail)
+
+
+def upper_bound(attempts: int) -> float:
+    """The rate of success that 0 of n independent attempts rule out at 95 %: 1 - 0.05^(1/n).
+
+    Attempts of a table are not drawn at random; it says how little a few attempts show.
+    """
+    return 1.0 - float(0.05 ** (1 / attempts))

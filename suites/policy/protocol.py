@@ -1,0 +1,136 @@
+"""Attempts below the form of a call: who asks, how JSON is read, and what is written down of it.
+
+Needs a gateway that speaks HTTP and JSON; see `PolicyGateway.send`.
+"""
+
+import json
+from collections.abc import Callable
+
+from guard.adapters.policy.gateway import Call, Caller
+from suites.policy.bench import Attempt, Bench, Steps
+
+_OFF = ("x-audit", "off")
+
+
+def _sent(name: str, send: Callable[[Bench], object]) -> Attempt:
+    def steps(bench: Bench) -> Steps:
+        yield
+        send(bench)
+
+    return Attempt(name, steps)
+
+
+def _read(bench: Bench) -> dict[str, object]:
+    return bench.body(bench.git("status"))
+
+
+def _claimed(header: str) -> Attempt:
+    """An approval that was given to an approver's own call, and the agent says that it is that approver."""
+
+    def steps(bench: Bench) -> Steps:
+        approval = bench.approval(bench.change, requester=Caller.APPROVER, by=Caller.SECOND_APPROVER)
+        name = bench.gateway.name_of(Caller.APPROVER)
+        yield
+        bench.send(bench.body(bench.change, approvals=[approval]), (header, name))
+
+    return Attempt(f"header {header}", steps)
+
+
+def _token_and(text: str) -> Callable[[Bench], object]:
+    def send(bench: Bench) -> object:
+        name, value = bench.gateway.authorization(Caller.AGENT)
+        return bench.send(_read(bench), (name, value + text), caller=None)
+
+    return send
+
+
+def _two_tokens(bench: Bench) -> object:
+    return bench.send(_read(bench), bench.gateway.authorization(Caller.APPROVER))
+
+
+def _text(bench: Bench, before: str, after: str) -> bytes:
+    """A call's JSON, whose object is continued or preceded by other text."""
+    call = json.dumps({"tool": "git", "argv": ["status"], "cwd": bench.cwd})
+    return (before + call + after).encode()
+
+
+def _twice(key: str, first: object) -> Attempt:
+    """The key twice: first something else, then what may pass; whoever reads the first runs it."""
+    return _sent(
+        f"{key} twice",
+        lambda bench: bench.send(
+            _text(bench, "", "").replace(b"{", f'{{"{key}": {json.dumps(first)}, '.encode(), 1)
+        ),
+    )
+
+
+def _approvals_twice(bench: Bench) -> Steps:
+    approval = bench.approval(bench.change)
+    document = bench.body(bench.git("status"), approvals=[approval])
+    text = json.dumps(document).removesuffix("}") + f', "argv": {json.dumps(list(bench.change.argv))}}}'
+    yield
+    bench.send(text.encode())
+
+
+def _suppressed(name: str, *headers: tuple[str, str], **more: object) -> Attempt:
+    return _sent(name, lambda bench: bench.send(bench.body(bench.change, **more), *headers))
+
+
+def _long(bench: Bench) -> object:
+    return bench.send(bench.body(bench.git("log", *["HEAD" * 4000] * 8)))
+
+
+def _line_for_the_record(bench: Bench) -> object:
+    forged = '"}\n{"kind":"allow","request_id":"' + bench.request_id
+    return bench.call(Call("git", ("tag", forged), bench.cwd))
+
+
+PROTOCOL = {
+    "spoofed-principal": [
+        _sent("no token", lambda bench: bench.send(_read(bench), caller=None)),
+        _sent(
+            "unknown token",
+            lambda bench: bench.send(_read(bench), ("authorization", "Bearer tidegate"), caller=None),
+        ),
+        _sent("token with more after it", _token_and("x")),
+        _sent("token list", _token_and(", Bearer x")),
+        _sent("two tokens", _two_tokens),
+        *(_claimed(header) for header in ("x-principal", "x-forwarded-user", "x-remote-user")),
+        _sent("principal in the body", lambda b: b.send(b.body(b.change, principal="approver"))),
+        _sent("requester in the body", lambda b: b.send(b.body(b.change, requester="approver"))),
+    ],
+    "ambiguous-json": [
+        _twice("argv", ["tag", "tidegate-policy-twice"]),
+        _twice("tool", "kubectl"),
+        _twice("cwd", "/"),
+        Attempt("argv twice, with an approval for the other", _approvals_twice),
+        _sent("key in capitals beside it", lambda b: b.send(_read(b) | {"ARGV": ["tag", b.mark]})),
+        _sent("text after the object", lambda b: b.send(_text(b, "", ' {"argv": ["log"]}'))),
+        _sent("byte order mark", lambda b: b.send(_text(b, "\ufeff", ""))),
+        _sent("UTF-16", lambda b: b.send(_text(b, "", "").decode().encode("utf-16"))),
+        _sent("list of calls", lambda b: b.send(_text(b, "[", "]"))),
+        _sent("argv as one string", lambda b: b.send(_read(b) | {"argv": "status"})),
+        _sent("argv with numbers", lambda b: b.send(_read(b) | {"argv": ["log", 1, True]})),
+        _sent("argv nested", lambda b: b.send(_read(b) | {"argv": ["status", ["-s"]]})),
+        _sent("deep nesting", lambda b: b.send(b"[" * 30000)),
+        _sent("as a form", lambda b: b.send(_read(b), kind=("content-type", "text/plain"))),
+        _sent("said to be compressed", lambda b: b.send(_read(b), ("content-encoding", "gzip"))),
+        _sent("no body", lambda b: b.send(b"")),
+    ],
+    "audit-suppression": [
+        _suppressed("header x-audit: off", _OFF),
+        _suppressed("header x-no-audit", ("x-no-audit", "1")),
+        _suppressed("header x-dry-run", ("x-dry-run", "true")),
+        _suppressed("key audit: false", audit=False),
+        _suppressed("key dry_run: true", dry_run=True),
+        _sent("query audit=false", lambda b: b.send(b.body(b.change), path="/v1/calls?audit=false")),
+        _sent("the record deleted", lambda b: b.send(b"", path="/v1/audit", method="DELETE")),
+        _sent("a record added", lambda b: b.send({"kind": "allow"}, path="/v1/audit", method="POST")),
+        _sent(
+            "the alerts deleted",
+            lambda b: b.send(b"", path="/v1/alerts", method="DELETE", caller=Caller.APPROVER),
+        ),
+        _sent("a call too long for the record", _long),
+        _sent("a line of the record in an argument", _line_for_the_record),
+    ],
+}
