@@ -4,6 +4,7 @@ Owns a destination for each webhook, what goes to which, and the condition `Noti
 message is sent and what it says. Nothing here waits: destinations have threads of their own.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -71,8 +72,9 @@ class Notifier:
 
     def settle(self, seconds: float) -> None:
         """Gives what is under way some time to arrive, and ends the rest."""
+        deadline = time.monotonic() + seconds
         for destination in self._destinations.values():
-            destination.settle(seconds)
+            destination.settle(max(0.0, deadline - time.monotonic()))
             destination.stop()
         self._destinations.clear()
 
