@@ -5,10 +5,12 @@ Owns how a double's server is asked to end. Refuses to know what it serves.
 
 import asyncio
 import contextlib
+import socket
 
 import uvicorn
 
 _TICK_SECONDS = 0.1
+_LOOK_SECONDS = 0.005
 
 
 class PromptServer(uvicorn.Server):
@@ -34,3 +36,25 @@ class PromptServer(uvicorn.Server):
             ticks += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._leave.wait(), _TICK_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's own, which sleeps a tenth of a second before it looks, and looks as seldom."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._requests_ended(), self.config.timeout_graceful_shutdown)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        if not self.force_exit:
+            await self.lifespan.shutdown()
+
+    async def _requests_ended(self) -> None:
+        while self.server_state.connections or self.server_state.tasks:
+            if self.force_exit:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -1,7 +1,6 @@
 """A cluster with the reference stack's objects in it, and the plan of one change; no pods run."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -31,16 +30,14 @@ def documents(*paths: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def cluster(end_aside: Callable[[Callable[[], None]], None]) -> Iterator[FakeCluster]:
-    serving = ExitStack()
-    cluster = serving.enter_context(FakeCluster.serve())
-    cluster.register_gateway_api()
-    cluster.apply(documents("deploy/crds.yaml", "stack/manifests/namespaces.yaml"))
-    runtime = ("chat-stable.yaml", "chat-canary.yaml", "route.yaml")
-    cluster.apply(documents(*(f"stack/manifests/runtime/{name}" for name in runtime)))
-    cluster.clear_requests()
-    yield cluster
-    end_aside(serving.close)
+def cluster() -> Iterator[FakeCluster]:
+    with FakeCluster.serve() as cluster:
+        cluster.register_gateway_api()
+        cluster.apply(documents("deploy/crds.yaml", "stack/manifests/namespaces.yaml"))
+        runtime = ("chat-stable.yaml", "chat-canary.yaml", "route.yaml")
+        cluster.apply(documents(*(f"stack/manifests/runtime/{name}" for name in runtime)))
+        cluster.clear_requests()
+        yield cluster
 
 
 @pytest.fixture

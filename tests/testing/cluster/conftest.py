@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,11 +117,10 @@ def compact(target: Server) -> Callable[[], None]:
 
 
 @pytest.fixture
-def cluster(end_aside: Callable[[Callable[[], None]], None]) -> Iterator[FakeCluster]:
+def cluster() -> Iterator[FakeCluster]:
     """A fresh double, for tests that count, compact or break it."""
-    serving = ExitStack()
-    yield serving.enter_context(FakeCluster.serve(host=HOST))
-    end_aside(serving.close)
+    with FakeCluster.serve(host=HOST) as cluster:
+        yield cluster
 
 
 @pytest.fixture
