@@ -17,6 +17,7 @@ from guard.adapters.kubernetes.client import (
     CHANGES,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    EVENTS,
     GUARDS,
     SECRETS,
     KubernetesClient,
@@ -156,7 +157,7 @@ def test_the_key_is_in_no_file_log_line_or_object(
     assert any("[redacted]" in text for file in files for text in texts_of(file))
     said = {str(file): list(texts_of(file)) for file in files}
     said["log"] = [record.getMessage() for record in caplog.records]
-    said["objects"] = [json.dumps(client.list(kind, NAMESPACE)) for kind in (CHANGES, GUARDS)]
+    said["objects"] = [json.dumps(client.list(kind, NAMESPACE)) for kind in (CHANGES, GUARDS, EVENTS)]
     forms = (KEY, json.dumps(KEY)[1:-1], KEY.replace('"', "&#34;"), base64.b64encode(KEY.encode()).decode())
     for where, texts in said.items():
         for form in forms:
