@@ -34,9 +34,14 @@ class Opinion:
 
 
 class Analysis:
-    """One Change's evidence; all times on the process's monotonic clock."""
+    """One Change's evidence; all times on the process's monotonic clock.
+
+    Attributes:
+        live_checks: (step, checks): what the rule said of each step that ended.
+    """
 
     def __init__(self, spec: GuardSpec) -> None:
+        self.live_checks: list[tuple[int, tuple[Check, ...]]] = []
         self._samples: dict[str, RequestSample] = {}  # by request: one that waited is replaced by its end
         self.blocks: list[CounterBlock] = []
         self.events: list[PodEvent] = []
@@ -82,6 +87,10 @@ class Analysis:
 
     def live(self, now: float, at_end: bool) -> Judgement:
         return self._rule.judge_step_end(now) if at_end else self._rule.judge(now)
+
+    def keep_step(self, step: int, now: float) -> None:
+        """What the rule says of the step that ends now, for the record."""
+        self.live_checks.append((step, self.live(now, True).checks))
 
     def opinion(
         self,

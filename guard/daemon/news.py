@@ -20,7 +20,7 @@ _BY_OTHERS = frozenset({"WeightChanged", "BaselineChanged", "PlanChanged"})
 
 
 def held(progress: Progress) -> bool:
-    """Whether a stage waits for longer than its plan says: for a verdict, an operator, or what others moved."""
+    """Whether a stage waits for longer than its plan says: for a verdict, an operator, or others' doing."""
     waits = progress.reason.startswith("Held") or progress.reason in _BY_OTHERS
     return progress.phase in _AT_STEPS and waits
 

@@ -75,6 +75,24 @@ class Progress:
         """Adds a line to the timeline."""
         self.timeline.append(Entry(at, kind, message))
 
+    def say(self, at: float, kind: str, message: str) -> None:
+        """The same, unless it is what the last line says already."""
+        last = self.timeline[-1] if self.timeline else None
+        if last is None or (last.kind, last.message) != (kind, message):
+            self.note(at, kind, message)
+
+    def enter(self, phase: Phase, at: float, reason: str, message: str) -> None:
+        """A phase begins."""
+        self.phase, self.stage_started_at = phase, at
+        self.reason, self.message = reason, message
+        self.say(at, reason, message)
+
+    def end(self, reason: Reason, at: float, message: str) -> None:
+        """The Change is over."""
+        self.phase, self.ended, self.finished_at = Phase.FINISHED, reason, at
+        self.reason, self.message = str(reason), message
+        self.say(at, str(reason), message)
+
     def rollback_seconds(self) -> dict[str, float | None]:
         """From fault onset, deciding sample and patch, each to the last new request; None when unknown.
 

@@ -235,11 +235,19 @@ class Harness:
             actor=self.target,  # type: ignore[arg-type]
             measurements=self.measurements,  # type: ignore[arg-type]
             start_suite=self._suite,
-            save=lambda p: self.saved.append(p.to_status(len(self.guard.steps))),
+            save=lambda p: self.save(p),
             clock=self.turned.clock(),
             in_flight=self.streams,  # type: ignore[arg-type]
         )
         return self.run
+
+    def reopen(self, spec: ChangeSpec) -> None:
+        """Another Change was opened instead."""
+        self.spec = spec
+        self.start(self.run.progress)
+
+    def save(self, progress: Progress) -> None:
+        self.saved.append(progress.to_status(len(self.guard.steps)))
 
     def restart(self) -> ChangeRun:
         """The guard is killed and a new one reads the last saved status."""

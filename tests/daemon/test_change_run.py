@@ -260,10 +260,7 @@ def test_two_restarts_in_a_step_roll_back() -> None:
         (lambda h: setattr(h.target, "weight", 5), "CanaryHasTraffic"),
         (lambda h: vars(h.target).update(phase=RoutePhase.PROGRESSING, change="ops-0"), "RouteHeld"),
         (lambda h: h.target.canary["spec"].update(other=1), "PlanChanged"),
-        (
-            lambda h: setattr(h.run, "_spec", h.spec.model_copy(update={"risk": "R2"})),
-            "ApprovalsNotSupported",
-        ),
+        (lambda h: h.reopen(h.spec.model_copy(update={"risk": "R2"})), "ApprovalsNotSupported"),
     ],
     ids=["canary weight above 0", "held by another change", "another template", "risk R2"],
 )
@@ -380,9 +377,8 @@ def test_a_lost_save_before_traffic_does_not_leave_the_change_draining() -> None
     harness = Harness()
     harness.suites["eval"] = Verdict.FAIL
     harness.until(Phase.TESTING)
-    save, harness.run._save = harness.run._save, failing_once(harness.run._save)
+    harness.save = failing_once(harness.save)  # type: ignore[method-assign]
     harness.until(Phase.FINISHED, most=40)
-    assert save is not harness.run._save
     assert harness.run.progress.ended is Reason.ROLLED_BACK
 
 

@@ -138,8 +138,7 @@ def edit_template(harness: Harness) -> None:
     """The cluster's canary is as opened; what would be copied to the stable is not."""
     edited = {**CANARY, "spec": {"containers": [{"args": ["--other"]}]}}
     plan = harness.plan.model_copy(update={"canary_template": edited})
-    harness.spec = harness.spec.model_copy(update={"plan": plan})
-    harness.start(harness.run.progress)
+    harness.reopen(harness.spec.model_copy(update={"plan": plan}))
 
 
 @pytest.mark.parametrize(

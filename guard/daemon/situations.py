@@ -1,0 +1,91 @@
+"""What deciding needs to know of one Change at one moment, gathered from everything that is known.
+
+Owns how long the canary has been without endpoints, and which verdicts count in which phase. Refuses to
+decide (`guard.core.decision`).
+"""
+
+from guard.adapters.workloads import same_template
+from guard.core.change import Intent, Phase
+from guard.core.decision import Situation
+from guard.core.samples import Arm
+from guard.core.verdict import Verdict
+from guard.daemon.admission import hold, refusal
+from guard.daemon.analyse import Opinion
+from guard.daemon.drain import Drain
+from guard.daemon.observe import Observation
+from guard.daemon.parts import Parts
+
+ABSENT_SECONDS = 5.0  # arbitrary: a container's restart takes about a second
+
+
+class Situations:
+    """One Change's."""
+
+    def __init__(self, parts: Parts, drain: Drain, api_key: str | None) -> None:
+        self._parts = parts
+        self._drain = drain
+        self._api_key = api_key
+        self._absent_since: float | None = None
+
+    def at(
+        self, now: float, seen: Observation, opinion: Opinion, intent: Intent | None, edited: bool
+    ) -> Situation:
+        """The situation now.
+
+        Args:
+            edited: The Change's spec is not the one that it began with.
+        """
+        progress, spec = self._parts.progress, self._parts.spec
+        done = self._parts.stages.done
+        return Situation(
+            now=now,
+            phase=progress.phase,
+            step=progress.step,
+            opened_at=progress.opened_at,
+            stage_started_at=progress.stage_started_at,
+            weight_percent=progress.weight_percent,
+            verdict=_counting(opinion.verdict, progress.phase, done),
+            deciding=opinion.deciding,
+            suites_done=done,
+            canary_ready=seen.canary.ready and seen.stable.ready,
+            refusal=refusal(self._parts.name, spec, seen, edited),
+            hold=hold(spec, progress.phase, seen, edited),
+            intent=intent,
+            returned=progress.patched_at is not None,
+            canary_absent=self._canary_absent(seen, now),
+            quiet=self._quiet(now, seen),
+            stable_has_template=same_template(spec.plan.canary_template, seen.stable.template),
+            stable_ready=seen.stable.ready,
+            canary_put_away=seen.canary.scaled_down or self._canary_replaced(seen),
+        )
+
+    def _canary_replaced(self, seen: Observation) -> bool:
+        """The next change's canary has been applied: it is not ours to put away."""
+        planned = self._parts.spec.plan.canary_template
+        return seen.canary.deployment is not None and not same_template(planned, seen.canary.template)
+
+    def _canary_absent(self, seen: Observation, now: float) -> bool:
+        """The canary has had traffic and no endpoint for a while; a watch or a restart may lag."""
+        if seen.canary.addresses or not seen.route or not self._parts.progress.weight_percent:
+            self._absent_since = None
+            return False
+        self._absent_since = self._absent_since or now
+        return now - self._absent_since >= ABSENT_SECONDS
+
+    def _quiet(self, now: float, seen: Observation) -> bool:
+        progress, runtime = self._parts.progress, self._parts.guard.target.runtime
+        known = progress.quiet_at is not None
+        canaries = seen.endpoints(runtime.port, self._api_key)[Arm.CANARY]
+        quiet = self._drain.quiet(progress, now, self._parts.clock_offset, canaries)
+        if quiet and not known:
+            self._parts.say("Quiet", "no new user request reaches the canary", now)
+        return quiet
+
+
+def _counting(verdict: Verdict, phase: Phase, suites_done: bool) -> Verdict | None:
+    """While suites still run, only a FAIL counts; draining and rolling back are not judged."""
+    if phase is Phase.PROMOTING:
+        return Verdict.FAIL if verdict is Verdict.FAIL else Verdict.PASS
+    if phase in (Phase.PENDING, Phase.ROLLING_BACK, Phase.FINISHED):
+        return None
+    return verdict if verdict is Verdict.FAIL or suites_done else None
