@@ -1,4 +1,4 @@
-"""Stable and canary are two plain manifests, so that either can be applied alone; their pods must not drift."""
+"""Stable and canary are two plain manifests, to be applied alone as well; their pods must not drift apart."""
 
 from pathlib import Path
 from typing import Any
