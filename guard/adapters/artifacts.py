@@ -9,6 +9,7 @@ is redacted before it is sealed (an endpoint can echo the key into an answer, so
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -113,12 +114,20 @@ class OutputFolder:
 
 def folders_of(parent: Path, name: str) -> list[Path]:
     """The evidence folders of one name, the oldest first: NAME, then NAME~2 where it was used again."""
-    found = []
-    folder = parent / name
-    while folder.is_dir():
-        found.append(folder)
-        folder = parent / f"{name}~{len(found) + 1}"
-    return found
+    again = re.compile(re.escape(name) + r"~([0-9]{1,6})")
+    folders = [path for path in parent.glob("*") if path.is_dir()]
+    numbers = {path: int(match[1]) for path in folders if (match := again.fullmatch(path.name))}
+    numbers |= {path: 1 for path in folders if path.name == name}
+    return sorted(numbers, key=numbers.__getitem__)
+
+
+def next_folder(parent: Path, name: str) -> Path:
+    """The one after the newest that is there: what was archived elsewhere does not bring two together."""
+    taken = folders_of(parent, name)
+    if not taken:
+        return parent / name
+    _, _, number = taken[-1].name.removeprefix(name).partition("~")
+    return parent / f"{name}~{int(number or 1) + 1}"
 
 
 def replace_file(path: Path, content: bytes) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guard import __version__
-from guard.adapters.artifacts import OutputFolder, folders_of
+from guard.adapters.artifacts import OutputFolder, folders_of, next_folder
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.evidence import seal_report
 from guard.adapters.fingerprints import read_fingerprint
@@ -244,12 +244,11 @@ def _folder_of(artifacts: Path, subject: Subject) -> Path:
     """The Change's folder: one that an earlier guard began for it, or the next free one of its name."""
     parent = artifacts.absolute() / subject.namespace
     identity = {"namespace": subject.namespace, "name": subject.name, "uid": subject.uid}
-    taken = folders_of(parent, subject.name)
-    for folder in taken:
+    for folder in folders_of(parent, subject.name):
         file = folder / "evidence" / IDENTITY_FILE
         if file.exists() and json.loads(file.read_bytes()) == identity:
             return folder
-    folder = parent / (f"{subject.name}~{len(taken) + 1}" if taken else subject.name)
+    folder = next_folder(parent, subject.name)
     OutputFolder(folder).write_evidence(IDENTITY_FILE, identity)
     return folder
 

@@ -169,6 +169,13 @@ def test_another_change_of_the_same_name_has_a_folder_of_its_own(tmp_path: Path)
     assert read_report(open_evidence(Path(second.path))).action == "Promoted"
 
 
+def test_a_folder_that_was_archived_does_not_let_a_third_change_into_the_seconds(tmp_path: Path) -> None:
+    first, second = rolled_back(tmp_path, uid="1"), rolled_back(tmp_path, uid="2")
+    shutil.rmtree(first.path)
+    assert rolled_back(tmp_path, uid="2").path == second.path
+    assert rolled_back(tmp_path, uid="3").path == f"{first.path}~3"
+
+
 def test_a_change_that_ends_in_a_step_without_a_decision_still_has_its_last_judgement(tmp_path: Path) -> None:
     change = RecordedChange(tmp_path, enforcement="Advise")
     change.harness.target.weight = 50
