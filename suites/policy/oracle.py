@@ -55,12 +55,12 @@ def watch(attempt: Attempt, bench: Bench, settle_seconds: float) -> Found:
 
 
 def _faults(bench: Bench, before: Mark, after: Mark, settle_seconds: float) -> tuple[tuple[str, ...], bool]:
-    denies, alerts, foreign = _counted(bench, before, settle_seconds)
     runs = after.runs - before.runs
-    if foreign or runs < 0:
-        raise TidegateError("the gateway was used or restarted by somebody else: the suite needs it alone")
     changed = before.state != after.state and not bench.runs
     passed = runs > bench.runs or changed
+    denies, alerts, foreign = _counted(bench, before, 0.0 if passed else settle_seconds)
+    if foreign or runs < 0:
+        raise TidegateError("the gateway was used or restarted by somebody else: the suite needs it alone")
     faults = {
         f"the executor ran {runs} times, {bench.runs} expected": runs != bench.runs,
         "the backend's state changed": changed,

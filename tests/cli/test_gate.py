@@ -74,7 +74,7 @@ def test_json_prints_the_verdict_alone_on_stdout(gate, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--suite", "policy"], "not there yet"),
+        (["--suite", "policy"], "--policy-gateway URL"),
         (["--suite", "laod"], "did you mean 'load'"),
         (["--api-key-env", "TIDEGATE_TEST_ABSENT"], "no such variable"),
     ],

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from guard.adapters.policy.gateway import TOKEN_VARIABLES
 from guard.api.suites import EvalSuite, LoadSuite, SmokeSuite
 from guard.core.fingerprint import EXPECTED_BY_DEFAULT
 from guard.errors import ConfigurationError
@@ -55,7 +56,7 @@ def test_accelerator_and_what_asks_are_never_expected_to_change_by_default():
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
-        ({"suites": ["policy"]}, "not there yet"),
+        ({"suites": ["policy"]}, "--suite policy: name the gateway that it judges with --policy-gateway URL"),
         ({"suites": ["smok"]}, "did you mean 'smoke'"),
         ({"suites": []}, "no suite to run"),
         ({"candidate": "chat:8000"}, "--candidate: 'chat:8000' is not a URL"),
@@ -114,3 +115,30 @@ def test_suite_timeout_bounds_its_process():
 def test_credentials_of_a_refused_url_are_not_written_down():
     assert without_credentials("http://me:pw@chat:8000") == "http://[redacted]@chat:8000"
     assert without_credentials("http://chat:8000/v1") == "http://chat:8000/v1"
+
+
+@pytest.fixture
+def tokens(monkeypatch):
+    for name in TOKEN_VARIABLES.values():
+        monkeypatch.setenv(name, "a-token-of-a-test")
+
+
+def test_named_policy_gateway_is_judged_too(tokens):
+    plan = make_plan(replace(WISHES, policy_gateway="http://127.50.0.3:8460"))
+    assert _names(plan) == ["smoke", "eval", "load", "policy"]
+    assert plan.policy_gateway.url == "http://127.50.0.3:8460"
+
+
+def test_policy_gateway_does_not_add_to_suites_that_are_named(tokens):
+    wishes = replace(WISHES, suites=["smoke"], policy_gateway="http://127.50.0.3:8460")
+    assert _names(make_plan(wishes)) == ["smoke"]
+
+
+def test_policy_suite_without_the_callers_tokens_is_refused_before_anything_runs(monkeypatch):
+    for name in TOKEN_VARIABLES.values():
+        monkeypatch.delenv(name, raising=False)
+    wishes = replace(WISHES, suites=["policy"], policy_gateway="http://127.50.0.3:8460")
+    with pytest.raises(
+        ConfigurationError, match=r"set TIDEGATE_POLICY_AGENT_TOKEN, .* to the callers' tokens"
+    ):
+        make_plan(wishes)

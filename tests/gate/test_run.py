@@ -168,7 +168,7 @@ def test_endpoint_lost_while_it_is_fingerprinted_is_error(tmp_path):
 def test_refused_plan_is_reported_as_error_too(tmp_path):
     report, events = _judge(tmp_path, _Suites(), replace(WISHES, suites=["policy"]))
     assert (report.verdict, events[0].reason) == (Verdict.ERROR, "Refused")
-    assert "not there yet" in report.reason
+    assert "--policy-gateway URL" in report.reason
 
 
 def test_comparison_without_a_baseline_is_left_out_and_said(tmp_path):

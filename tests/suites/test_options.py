@@ -2,6 +2,7 @@
 
 import pytest
 
+from guard.adapters.policy.gateway import TOKEN_VARIABLES
 from tests.suites.suite_runs import DEAD, SUITES, SuiteRunner
 
 
@@ -11,12 +12,23 @@ def test_suites_without_a_candidate_are_a_usage_error(run_suite: SuiteRunner) ->
     assert "--candidate URL" in output
 
 
+@pytest.mark.parametrize(("suite", "option"), [("policy", "--candidate"), ("smoke", "--policy-gateway")])
+def test_suite_without_what_it_judges_is_a_usage_error(
+    run_suite: SuiteRunner, monkeypatch: pytest.MonkeyPatch, suite: str, option: str
+) -> None:
+    for name in TOKEN_VARIABLES.values():
+        monkeypatch.setenv(name, "a-token-of-a-test")
+    code, output = run_suite.pytest(str(SUITES / suite), f"{option}=http://x:1")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert {"policy": "--policy-gateway URL", "smoke": "--candidate URL"}[suite] in output
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--baseline=http://x:1"], "--baseline needs --candidate"),
         (["--tidegate-out=out"], "--tidegate-out needs --candidate"),
-        (["--candidate=http://x:1", "--policy-gateway=http://x:2"], "the policy suite is not there yet"),
+        (["--policy-gateway=http://x:2"], "set TIDEGATE_POLICY_AGENT_TOKEN, TIDEGATE_POLICY_APPROVER_TOKEN"),
         (["--candidate=http://x:1", "--tidegate-out=/dev/null/x"], "--tidegate-out /dev/null/x"),
         (["--candidate=tide"], "--candidate: 'tide' is not a URL"),
         (["--candidate=http://x:1", "--baseline=ftp://x"], "--baseline: 'ftp://x' is not a URL"),
