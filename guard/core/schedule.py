@@ -96,7 +96,7 @@ def superseded(passed: Mapping[str, bool]) -> list[str]:
     Args:
         passed: Every finished run by name, oldest first.
     """
-    newest_first = list(reversed(passed))
+    newest_first = list(passed)[::-1]
     older = newest_first[KEPT:]
     failures = [name for name in older if not passed[name]][:KEPT]
     return [name for name in older if name not in failures]

@@ -10,7 +10,9 @@ def test_the_option_is_named_when_its_url_is_refused() -> None:
         read_endpoint("--baseline", "chat", Arm.BASELINE)
 
 
-@pytest.mark.parametrize("url", ["http://me:hunter2@chat:8000", "ftp://me:hunter2@chat", "http://:hunter2@:x"])
+@pytest.mark.parametrize(
+    "url", ["http://me:hunter2@chat:8000", "ftp://me:hunter2@chat", "http://:hunter2@:x"]
+)
 def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match="use --api-key-env NAME") as refusal:
         read_endpoint("--candidate", url)
