@@ -18,7 +18,7 @@ GATEWAY_API := v1.5.1
 API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generated lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo clean
+.PHONY: help setup generated lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo bench-rollback clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -104,8 +104,14 @@ test-vllm: setup setup-vllm ## Real vLLM on the CPU: the suites, the double's co
 	$(BIN)/pytest -q -m vllm --ignore tests/vllm/test_vllm_rollout.py
 	$(BIN)/pytest -q -m vllm tests/vllm/test_vllm_rollout.py  # by itself: two vLLMs are enough for 2 cores
 
-demo: setup $(if $(filter vllm,$(ENGINE)),setup-vllm) ## Three real rollouts on this machine: one promoted, two rolled back
+demo: setup $(if $(filter vllm,$(ENGINE)),setup-vllm) $(if $(filter real,$(API)),setup-api) ## Three real rollouts on this machine: one promoted, two rolled back
 	$(BIN)/tidegate demo --engine $(ENGINE) --api $(API) $(DEMO_FLAGS)
+
+ROLLBACKS ?= 30
+APIS := fake $(if $(shell command -v go),real)
+
+bench-rollback: setup setup-api ## How long a rollback takes, on both APIs; writes docs/benchmarks/rollback.md (10 minutes)
+	$(BIN)/python -m benchmarks.rollback $(APIS:%=--api %) --rollbacks $(ROLLBACKS) --out docs/benchmarks/rollback.md
 
 clean: ## Remove what runs have left, but not the environments
 	rm -rf .tidegate .pytest_cache .mypy_cache .ruff_cache

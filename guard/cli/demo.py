@@ -5,7 +5,13 @@ import click
 
 @click.command("demo")
 @click.option("--engine", type=click.Choice(["llamacpp", "vllm"]), default="llamacpp", show_default=True)
-@click.option("--api", type=click.Choice(["fake"]), default="fake", show_default=True)
+@click.option(
+    "--api",
+    type=click.Choice(["fake", "real"]),
+    default="fake",
+    show_default=True,
+    help="real: custom resources on Kubernetes' own API server and etcd (make setup-api).",
+)
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.option("--only", metavar="NAME", multiple=True, help="Just these rollouts; may be repeated.")
 @click.option("--dir", "folder", default=".tidegate/demo", show_default=True, help="For logs and evidence.")
@@ -21,4 +27,4 @@ def command(engine: str, api: str, keep: bool, only: tuple[str, ...], folder: st
 
     from guard.demo.run import run_demo
 
-    sys.exit(run_demo(Path(folder).absolute(), engine, keep=keep, only=only))
+    sys.exit(run_demo(Path(folder).absolute(), engine, keep=keep, only=only, api=api))

@@ -33,7 +33,9 @@ class DemoError(TidegateError):
 class Machine:
     """Use as a context manager: `with Machine(folder, repository) as machine:`."""
 
-    def __init__(self, folder: Path, repository: Path) -> None:
+    def __init__(self, folder: Path, repository: Path, real_api: bool = False) -> None:
+        """`real_api`: custom resources by Kubernetes' own API machinery, behind FakeCluster's address."""
+        self.real_api = real_api
         self.folder = folder
         self.repository = repository
         self.kubeconfig = folder / "kubeconfig"
@@ -75,16 +77,21 @@ class Machine:
 
     def start_cluster(self, images: Mapping[str, Path], addresses: str) -> None:
         """The API and its node; both serve when this returns."""
-        self._start_ready("cluster", ["cluster", "--gateway-api", "--write-kubeconfig", str(self.kubeconfig)])
+        self.start_api()
         named = [part for name, prefix in images.items() for part in ("--image", f"{name}={prefix}")]
         pods = ["pods", "--kubeconfig", str(self.kubeconfig), "--root", str(self.folder / "pods")]
         self._start_ready("pods", [*pods, "--addresses", addresses, *named])
 
-    def start(self, name: str, argv: Sequence[str]) -> None:
-        """A Python module as a process of its own; its output goes to a log."""
+    def start_api(self) -> None:
+        """The API alone; it serves when this returns."""
+        kinds = ["--real-api", str(self.folder / "api")] if self.real_api else ["--gateway-api"]
+        self._start_ready("cluster", ["cluster", *kinds, "--write-kubeconfig", str(self.kubeconfig)])
+
+    def start(self, name: str, argv: Sequence[str], program: str = sys.executable) -> None:
+        """A process of its own, Python's unless told otherwise; its output goes to a log."""
         log = self.log(name)
         with log.open("ab") as output:
-            self._processes.append((name, self._popen(argv, output, output)))
+            self._processes.append((name, self._popen(argv, output, output, program)))
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -167,9 +174,11 @@ class Machine:
                 return
         raise DemoError(f"{name} did not start:\n{_tail(self.log(name))}")
 
-    def _popen(self, argv: Sequence[str], stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+    def _popen(
+        self, argv: Sequence[str], stdout: Any, stderr: Any, program: str = sys.executable
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, *argv],
+            [program, *argv],
             cwd=self.repository,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -187,7 +196,7 @@ def _end_with_the_demo() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def need_parts() -> None:
+def need_parts(real_api: bool = False) -> None:
     """Raises ConfigurationError with the remedy when a part of the demo is not installed."""
     import importlib.util
 
@@ -198,6 +207,16 @@ def need_parts() -> None:
     missing += [name for name in ("traefik", "kubectl") if not (here / name).exists()]
     if missing:
         raise ConfigurationError(f"the demo lacks {', '.join(missing)}; run it with: make demo")
+    if real_api:
+        _need_machinery()
+
+
+def _need_machinery() -> None:
+    from guard.testing.apiserver.parts import missing_parts
+
+    problem = missing_parts()
+    if problem:
+        raise ConfigurationError(problem)
 
 
 def _tail(log: Path, lines: int = 15) -> str:

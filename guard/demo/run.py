@@ -51,9 +51,9 @@ def rollouts(engine: Engine) -> list[Rollout]:
     ]
 
 
-def run_demo(folder: Path, engine_name: str, keep: bool, only: Sequence[str]) -> int:
+def run_demo(folder: Path, engine_name: str, keep: bool, only: Sequence[str], api: str = "fake") -> int:
     """Runs it; returns the exit code. Raises TidegateError when it could not be run."""
-    need_parts()
+    need_parts(real_api=api == "real")
     engine = ENGINES[engine_name]
     engine.check()
     chosen = rollouts(engine)
@@ -67,7 +67,7 @@ def run_demo(folder: Path, engine_name: str, keep: bool, only: Sequence[str]) ->
         chosen = [rollout for rollout in chosen if rollout.name in only]
     show = Show(Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120))
     signal.signal(signal.SIGTERM, _interrupt)
-    with Machine(folder, REPOSITORY) as machine:
+    with Machine(folder, REPOSITORY, real_api=api == "real") as machine:
         try:
             return _run(machine, engine, chosen, show, keep)
         except KeyboardInterrupt:
@@ -109,7 +109,8 @@ def set_up(
     machine.start_cluster(
         {"tidegate/tidegate": here, "traefik": here, engine.image: engine.prefix}, addresses
     )
-    show.line("Cluster", f"Kubernetes API at {machine.client.url}")
+    behind = "; custom resources on Kubernetes' own API server and etcd" if machine.real_api else ""
+    show.line("Cluster", f"Kubernetes API at {machine.client.url}{behind}")
     for part in ("deploy/crds.yaml", "stack/manifests/namespaces.yaml", "stack/manifests/gateway"):
         machine.kubectl("apply", "-f", str(REPOSITORY / part))
     settings = {"tidegate-guard": {"artifacts": str(machine.folder / "artifacts")}, **engine.config_maps}

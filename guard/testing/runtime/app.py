@@ -106,6 +106,8 @@ class ScriptedApp:
         log = Sent(request.headers.get("x-request-id"), time.monotonic())
         self.sent.append(log)
         body = await request.json()
+        if self.script.status_seconds:
+            await asyncio.sleep(self.script.status_seconds)
         if refusal := self._refusal(body):
             return refusal
         self.metrics.running += 1

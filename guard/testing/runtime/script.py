@@ -54,6 +54,8 @@ class Script:
 
     Attributes:
         model: The only id that is served.
+        status_seconds: From the whole request to the answer's status; vLLM sends it at once, which a gateway
+            may answer by cutting the stream (stack/runtime/front.py).
         ttft_seconds: From the whole request to the first token.
         itl_seconds: Between two tokens.
         error_ratio: Share of completions that are HTTP 500, spread by `seed`.
@@ -64,6 +66,7 @@ class Script:
     """
 
     model: str = "scripted"
+    status_seconds: float = 0.0
     ttft_seconds: float = 0.0
     itl_seconds: float = 0.0
     error_ratio: float = 0.0
