@@ -29,7 +29,7 @@ def render_html(report: Report, evidence: str = "evidence") -> str:
     """
     return _template().render(
         report=report,
-        link=lambda path: quote(evidence + path.removeprefix("evidence")),
+        link=lambda path: quote(visible(evidence + path.removeprefix("evidence"))),
         findings=words.findings(report),
         stages=words.stages(report),
         spans=words.rollback_spans(report.rollback) if report.rollback else (),

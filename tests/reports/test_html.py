@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from guard.core.check import Check
-from guard.core.evidence import Section
+from guard.core.evidence import Difference, Event, FieldDifference, LastKnownGood, RawFile, Section
 from guard.core.verdict import Verdict
 from reports.html import render_html
 
@@ -21,6 +21,12 @@ def test_hostile_text_stays_text_wherever_it_stands(change_report):
             model=HOSTILE,
             sections=(Section("live", Verdict.FAIL, (check,), error=HOSTILE, note=HOSTILE),),
             notes=(HOSTILE,),
+            approval=HOSTILE,
+            plan_digest=HOSTILE,
+            last_known_good=LastKnownGood(HOSTILE, HOSTILE, HOSTILE),
+            changed=(FieldDifference(HOSTILE, f"{HOSTILE} one", f"{HOSTILE} two", Difference.EXPECTED),),
+            timeline=(Event(change_report.started_at, HOSTILE, HOSTILE),),
+            files=(RawFile(f"evidence/{HOSTILE}", HOSTILE, 1),),
         )
     )
     assert "<script" not in page
@@ -63,6 +69,40 @@ def test_verdict_is_told_in_words_and_not_by_colour_alone(change_report):
     page = re.sub(r"<[^>]*>", "", render_html(change_report))
     assert re.search(r"✕\s*FAIL", page)
     assert re.search(r"✓\s*PASS", page)
+
+
+def test_reader_is_told_who_approved_what_and_what_there_was_to_return_to(change_report):
+    good = LastKnownGood("ops-0", "sha256:ab", "2027-01-14T00:00:00Z")
+    report = replace(change_report, approval="not needed at risk R1", last_known_good=good)
+    page = re.sub(r"<[^>]*>", "", render_html(report))
+    assert "not needed at risk R1" in page
+    assert "change ops-0, sha256:ab, recorded 2027-01-14T00:00:00Z" in page
+    assert "none was recorded" in render_html(change_report)
+
+
+def test_steps_are_told_in_order_before_every_check(change_report):
+    sections = (
+        replace(change_report.sections[0], stage="before-traffic"),
+        change_report.sections[2],
+        replace(change_report.sections[1], stage="after-rollback"),
+    )
+    page = render_html(replace(change_report, sections=sections))
+    table = page[page.index('id="stages"') : page.index('id="checks"')]
+    rows = re.findall(r'<tr class="(\S+)"><th scope="row">([^<]*)</th>', table)
+    assert rows[:3] == [("pass", "before traffic"), ("fail", "step 2 (50 %)"), ("pass", "after rollback")]
+
+
+def test_only_the_words_that_differ_are_marked(change_report):
+    row = FieldDifference(
+        "args", "--ctx-size=2048 --slots=2", "--ctx-size=224 --slots=2", Difference.EXPECTED
+    )
+    marked = re.findall(r"<mark>([^<]*)</mark>", render_html(replace(change_report, changed=(row,))))
+    assert marked == ["--ctx-size=2048", "--ctx-size=224"]
+
+
+def test_links_lead_to_the_evidence_from_where_the_page_will_be(change_report):
+    page = render_html(change_report, "../years ago/evidence")
+    assert 'href="../years%20ago/evidence/requests.parquet"' in page
 
 
 def test_rollback_times_and_users_failures_are_told(change_report):

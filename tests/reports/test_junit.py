@@ -52,8 +52,7 @@ def test_value_limit_samples_and_window_are_properties(change_report):
     case = _cases(change_report)["step 2 (50 %): live", "errors"]
     found = {p.get("name"): p.get("value") for p in case.find("properties")}
     assert (
-        found.items()
-        >= {"value": "0.233", "limit": "0.05", "samples": "43", "window_seconds": "20"}.items()
+        found.items() >= {"value": "0.233", "limit": "0.05", "samples": "43", "window_seconds": "20"}.items()
     )
 
 
@@ -65,6 +64,14 @@ def test_suite_that_broke_or_did_not_run_is_not_lost(gate_report):
     cases = _cases(replace(gate_report, sections=sections))
     assert cases["eval", "suite"].find("error").get("message") == "collection failed"
     assert cases["load", "suite"].find("skipped").get("message") == "smoke failed"
+
+
+def test_the_whole_says_who_asked_and_how_long_the_rollback_took(change_report):
+    case = _cases(change_report)["tidegate", "verdict"]
+    found = {p.get("name"): p.get("value") for p in case.find("properties")}
+    assert (
+        found.items() >= {"ticket": "CHG-1042", "action": "RolledBack", "from_patch_seconds": "0.12"}.items()
+    )
 
 
 def test_totals_count_what_stands_in_the_file(change_report):

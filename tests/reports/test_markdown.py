@@ -6,6 +6,7 @@ from guard.core.check import Check
 from guard.core.evidence import Section
 from guard.core.verdict import Verdict
 from reports.markdown import render_markdown
+from reports.words import UNKNOWN
 
 
 def test_verdict_and_what_broke_come_first(change_report):
@@ -50,6 +51,12 @@ def test_only_what_markdown_would_obey_is_escaped(reason, shown, gate_report):
 
 def test_gate_without_a_baseline_says_not_compared(gate_report):
     assert "none: not compared" in render_markdown(replace(gate_report, baseline=None))
+
+
+def test_rollback_and_timeline_are_told_with_their_times(change_report):
+    text = render_markdown(change_report)
+    assert f"| the patch | {UNKNOWN} | 120 ms |" in text
+    assert "| 2025-10-09 08:56:00.000 UTC | Decided | FAIL by errors |" in text
 
 
 def test_suite_that_did_not_run_says_why(change_report):
