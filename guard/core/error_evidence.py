@@ -92,6 +92,7 @@ class ErrorEvidence:
     def __init__(self, start: float, planned_seconds: float = 1800.0) -> None:
         self._s = _State(start, max(1, math.ceil(planned_seconds / BIN_SECONDS)))
         self._value: float | None = None
+        self._found: dict[tuple[float, float], float | None] = {}
 
     def add(self, observed: Observed) -> None:
         """Late observations count in the oldest bin that is still open."""
@@ -109,7 +110,7 @@ class ErrorEvidence:
         while s.start + (s.next_bin + 1) * BIN_SECONDS <= now:
             self._close_bin(s.start + (s.next_bin + 1) * BIN_SECONDS)
             s.next_bin += 1
-            self._value = None
+            self._value, self._found = None, {}
         if self._value is None:  # it changes with a bin only, and is asked for at every tick
             self._value = self._mixture()
         return self._value
@@ -166,6 +167,12 @@ class ErrorEvidence:
 
     def smallest_ratio_found(self, threshold: float, power: float = 0.8) -> float | None:
         """The canary's error ratio, from the start on, that would have reached `threshold` by now."""
+        asked = threshold, power
+        if asked not in self._found:
+            self._found[asked] = self._smallest_ratio(threshold, power)
+        return self._found[asked]
+
+    def _smallest_ratio(self, threshold: float, power: float) -> float | None:
         arrivals = round(self._s.total_arrivals)
         wanted = math.log(2 * threshold / FIRST_ONSET)  # the larger effect alone, of two
         needed = bisect_left(

@@ -153,6 +153,8 @@ class HardLimits:
         """At least 5 bad and half of the requests bad in the last 20 s."""
         recent = list(recent)
         tally = _sum(r for r in recent if r.source is source and r.arm is Arm.CANARY)
+        if tally.bad + tally.client_errors < MIN_BAD:
+            return None
         # 4xx counts by its excess over the stable's ratio
         bad = tally.bad + max(0.0, tally.client_errors - self._client_ratio(source) * tally.requests)
         if bad < MIN_BAD or bad < BAD_RATIO * tally.requests:
@@ -165,8 +167,10 @@ class HardLimits:
     def _by_run(self, source: Source) -> Check | None:
         """Five bad requests in a row, spanning 10 s; only where requests are seen one by one."""
         run: list[Result] = []
+        mine = [r for r in self._results if r.single and r.source is source and r.arm is Arm.CANARY]
+        if not mine:
+            return None
         shared = self._client_ratio(source) > BASELINE_BAD_RATIO
-        mine = (r for r in self._results if r.single and r.source is source and r.arm is Arm.CANARY)
         for result in sorted(mine, key=lambda r: r.at, reverse=True):
             if result.client_errors and shared:
                 continue  # the stable refuses such requests, too: neither good nor bad

@@ -1,9 +1,10 @@
 """How often the rule is wrong, and how soon it is right, on simulated counters of a gateway.
 
 One canary and one stable replica behind one counter each, blocks of 2 s, no history before the step: the
-hardest start. These seeds once showed a false rollback (4xx counted against a stable seen for six requests),
-which changed the rule; so they prove nothing about its rate. On 4,800 others, half of them with 300 s of
-history, 3 good rollouts were rolled back, all by a hard limit.
+hardest start. The first 30 seeds once showed a false rollback (4xx counted against a stable seen for six
+requests), which changed the rule; so those prove nothing about its rate. On 4,800 others, half of them with
+300 s of history, 3 good rollouts were rolled back, all by a hard limit. Here it is none of 400 (a rate above
+.75 % would show with 95 %), and of 20 in the default layer, which would show a rule that is broken.
 """
 
 from collections import Counter
@@ -56,6 +57,7 @@ def _rollout(seed, *, canary=0.0, stable=0.0, rate=0.5, stable_rate=0.5, inciden
     return seconds, requests, rule.judge_step_end(seconds).verdict
 
 
+@pytest.mark.parametrize("rollouts", [5, pytest.param(100, marks=pytest.mark.component)])
 @pytest.mark.parametrize(
     "null",
     [
@@ -66,12 +68,13 @@ def _rollout(seed, *, canary=0.0, stable=0.0, rate=0.5, stable_rate=0.5, inciden
     ],
     ids=["no errors", "independent errors", "many refusals", "errors in incidents of a replica"],
 )
-def test_good_canary_is_not_rolled_back(null):
-    verdicts = Counter(_rollout(9000 + seed, **null)[2] for seed in range(30))
-    assert verdicts == {Verdict.PASS: 30}
+def test_good_canary_is_not_rolled_back(null, rollouts):
+    verdicts = Counter(_rollout(9000 + seed, **null)[2] for seed in range(rollouts))
+    assert verdicts == {Verdict.PASS: rollouts}
 
 
-def test_a_quarter_of_refused_requests_is_found_within_a_few_minutes():
-    found = [_rollout(9000 + seed, canary=0.25) for seed in range(30)]
-    assert sum(verdict is Verdict.FAIL for _, _, verdict in found) >= 29
+@pytest.mark.parametrize("rollouts", [10, pytest.param(100, marks=pytest.mark.component)])
+def test_a_quarter_of_refused_requests_is_found_within_a_few_minutes(rollouts):
+    found = [_rollout(9000 + seed, canary=0.25) for seed in range(rollouts)]
+    assert sum(verdict is Verdict.FAIL for _, _, verdict in found) >= 0.9 * rollouts
     assert np.median([requests for _, requests, _ in found]) <= 60

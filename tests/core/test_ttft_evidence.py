@@ -35,19 +35,25 @@ def _run(ratios, every=2.0):
     return evidence, reached
 
 
+FEW_OR_MANY = pytest.mark.parametrize("rollouts", [6, pytest.param(75, marks=pytest.mark.component)])
+
+
+@FEW_OR_MANY
 @pytest.mark.parametrize("queueing", [0.0, 0.3])
-def test_equal_arms_under_correlated_noise_do_not_reach_the_threshold(queueing):
-    reached = [_run(_ratios(seed, queueing=queueing))[1] for seed in range(25)]
+def test_equal_arms_under_correlated_noise_do_not_reach_the_threshold(queueing, rollouts):
+    reached = [_run(_ratios(seed, queueing=queueing))[1] for seed in range(rollouts)]
     assert sum(at is not None for at in reached) == 0
 
 
-def test_a_canary_within_the_margin_is_no_evidence():
-    reached = [_run(_ratios(seed, slower=1.08))[1] for seed in range(20)]
+@FEW_OR_MANY
+def test_a_canary_within_the_margin_is_no_evidence(rollouts):
+    reached = [_run(_ratios(seed, slower=1.08))[1] for seed in range(rollouts)]
     assert not any(reached)
 
 
-def test_three_times_the_ttft_is_found():
-    reached = [_run(_ratios(seed, slower=3.0))[1] for seed in range(10)]
+@FEW_OR_MANY
+def test_three_times_the_ttft_is_found(rollouts):
+    reached = [_run(_ratios(seed, slower=3.0))[1] for seed in range(rollouts)]
     assert all(reached)
     assert np.median(reached) <= 150
 
