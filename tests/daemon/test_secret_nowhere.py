@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from guard.adapters.artifacts import OutputFolder
+from guard.adapters.evidence import open_evidence
+from guard.adapters.evidence_check import verify
 from guard.adapters.kubernetes.client import (
     CHANGES,
     DEPLOYMENTS,
@@ -152,6 +154,7 @@ def test_the_key_is_in_no_file_log_line_or_object(
 
     assert f"Bearer {KEY}" in Telltale.heard, "the runtime was never told the key"
     folder = OutputFolder(Path(change["status"]["evidence"]))
+    assert verify(open_evidence(folder.path), change["status"]["evidenceDigest"], OUTPUTS).whole
     files = [file for file in folder.path.rglob("*") if file.is_file()]
     assert {file.name for file in files} >= {*OUTPUTS, "report.json", "smoke.json", "smoke.log"}
     assert any("[redacted]" in text for file in files for text in texts_of(file))
