@@ -167,9 +167,11 @@ def start_suite(
     return SuiteProcess(suite, process, out_dir, timeout, (candidate, baseline))
 
 
-# -P: the working folder is no place to import from. No settings file, no cache, no plugin but ours.
+SETTINGS = Path(__file__).with_name("suite_settings.ini")  # pytest 9.2 takes no file without a known ending
+
+# -P: the working folder is no place to import from. No settings of a user, no cache, no plugin but ours.
 _PYTEST = (
-    *(sys.executable, "-P", "-m", "pytest", "--quiet", "--color=no", f"--config-file={os.devnull}"),
+    *(sys.executable, "-P", "-m", "pytest", "--quiet", "--color=no", f"--config-file={SETTINGS}"),
     *("-p", "no:cacheprovider", "-p", "suites.plugin"),
 )
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import suites
+from guard.adapters.suite_runner import SETTINGS
 from guard.core.check import Check, SuiteResult
 
 SUITES = Path(suites.__file__).parent
@@ -76,7 +77,7 @@ class SuiteRunner:
     def pytest(self, *arguments: str, in_process: bool = True) -> tuple[int, str]:
         """Exit code and output of pytest with our plugin alone, where it is in this process."""
         whole = [*arguments, "-p", "no:cacheprovider", "-W", "error", "--import-mode=importlib"]
-        whole += [f"--rootdir={self.folder}", f"--config-file={os.devnull}"]
+        whole += [f"--rootdir={self.folder}", f"--config-file={SETTINGS}"]
         if in_process:
             self._read_output()
             code = int(pytest.main([*whole, "-p", "suites.plugin"]))
