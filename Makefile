@@ -15,10 +15,12 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --extra dev --group setu
 API_SERVER := v0.35.7
 ETCD := v3.6.6
 GATEWAY_API := v1.5.1
+# Debian's, unpacked here where the machine has none: installing it would start a service.
+PROMETHEUS := $(or $(shell command -v prometheus),.tidegate/prometheus/usr/bin/prometheus)
 API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generated lock lock-check setup-vllm setup-api lint test test-unit test-component test-real test-api test-cluster test-vllm demo bench-rollback clean
+.PHONY: help setup generated lock lock-check setup-vllm setup-api setup-prometheus lint test test-unit test-component test-real test-api test-cluster test-prometheus test-vllm demo bench-rollback clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -71,6 +73,15 @@ $(API_DONE):
 	chmod -R u+w .api/gateway-api
 	@touch $@
 
+setup-prometheus: $(if $(shell command -v apt-get),$(PROMETHEUS)) ## Fetch Debian's Prometheus, where there is none
+	@test -x $(PROMETHEUS) || echo "SKIPPED: there is no Prometheus here, and no apt-get to fetch it with"
+
+.tidegate/prometheus/usr/bin/prometheus:
+	rm -rf .tidegate/prometheus && mkdir -p .tidegate/prometheus
+	cd .tidegate/prometheus && { apt-get download -qq prometheus 2> /dev/null || \
+	  { apt-get update -qq && apt-get download -qq prometheus; }; }
+	cd .tidegate/prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+
 generated: setup ## Write the CRDs and schemas of deploy/ anew from the models
 	$(BIN)/python -m guard.api.crd > deploy/crds.yaml
 	for kind in config guard change; do $(BIN)/tidegate config schema $$kind > deploy/schemas/$$kind.json; done
@@ -99,6 +110,9 @@ test-cluster: setup ## The same contract tests against a whole cluster: make tes
 	@test "$(origin KUBECONFIG)" = "command line" || \
 	  { echo "say which cluster, here and not by the environment: make test-cluster KUBECONFIG=FILE"; exit 1; }
 	TIDEGATE_TEST_KUBECONFIG="$(abspath $(KUBECONFIG))" $(BIN)/pytest -q -m cluster
+
+test-prometheus: setup setup-prometheus ## Real Prometheus: the alert rules by themselves, and on probes of two servers
+	@test ! -x $(PROMETHEUS) || PATH="$(abspath $(dir $(PROMETHEUS))):$$PATH" $(BIN)/pytest -q -m prometheus
 
 test-vllm: setup setup-vllm ## Real vLLM on the CPU: the suites, the double's contract, one rollout rolled back
 	$(BIN)/pytest -q -m vllm --ignore tests/vllm/test_vllm_rollout.py
