@@ -107,7 +107,7 @@ test-api: setup setup-api ## FakeCluster's contract tests and our definitions, a
 	@test ! -e $(API_DONE) || $(BIN)/pytest -q -m api
 
 test-cluster: setup ## The same contract tests against a whole cluster: make test-cluster KUBECONFIG=FILE
-	@test "$(origin KUBECONFIG)" = "command line" || \
+	@test "$(origin KUBECONFIG)" = "command line" -a -n "$(KUBECONFIG)" || \
 	  { echo "say which cluster, here and not by the environment: make test-cluster KUBECONFIG=FILE"; exit 1; }
 	TIDEGATE_TEST_KUBECONFIG="$(abspath $(KUBECONFIG))" $(BIN)/pytest -q -m cluster
 

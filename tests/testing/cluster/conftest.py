@@ -23,7 +23,6 @@ from tests.testing.cluster.documents import CONFIG_MAP, NOTE, NOTES, THINGS, Col
 
 HOST = "127.10.0.1"
 MACHINERY_HOST = "127.88.0.1"
-PROXY_HOST = "127.88.0.2"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 BUILT_IN = {"core", "apps"}  # fixtures that lead to kinds which only a whole cluster has, or the double
 
@@ -78,7 +77,7 @@ def _machinery(folder: Path) -> Iterator[Server]:
 def _whole_cluster() -> Iterator[Server]:
     """Through `kubectl proxy`, which knows every way of signing in."""
     kubectl, kubeconfig = Path(sys.executable).parent / "kubectl", os.environ["TIDEGATE_TEST_KUBECONFIG"]
-    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--address", PROXY_HOST, "--port", "0"]
+    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port", "0"]
     proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert proxy.stdout is not None
@@ -136,6 +135,8 @@ def namespace(api: ApiClient) -> Iterator[str]:
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "tidegate-test-"}}
     name = api.made("/api/v1/namespaces", body)["metadata"]["name"]
     yield name
+    # A pod on a node that is none would wait for its kubelet, and the namespace for the pod.
+    api.delete(f"/api/v1/namespaces/{name}/pods", params={"gracePeriodSeconds": "0"})
     api.delete(f"/api/v1/namespaces/{name}")
 
 
