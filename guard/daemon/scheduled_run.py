@@ -116,11 +116,18 @@ class ScheduledRun:
         folder = tools.runs.folder(name, endpoint.api_key if endpoint else None)
         outcome = self._judged(suite, endpoint, folder) if endpoint else _broken(suite, problem)
         if self._stop.is_set():
-            tools.runs.finish(name, None, f"ended: {self._why}", tools.now(), folder)
+            self._finish(name, None, f"ended: {self._why}", folder)
             return None
-        tools.runs.finish(name, outcome.verdict, outcome.reason, tools.now(), folder)
+        self._finish(name, outcome.verdict, outcome.reason, folder)
         log.info("guard %s: scheduled %s: %s: %s", job.guard, suite.name, outcome.verdict, outcome.reason)
         return Ended(job.guard, outcome, tools.now(), name, str(folder.path))
+
+    def _finish(self, name: str, verdict: Verdict | None, message: str, folder: OutputFolder) -> None:
+        """A record that cannot be written keeps nobody from being told of the verdict."""
+        try:
+            self._tools.runs.finish(name, verdict, message, self._tools.now(), folder)
+        except TidegateError as error:
+            log.warning("suiterun %s: its end could not be written: %s", name, error)
 
     def _endpoint(self) -> tuple[Endpoint | None, str]:
         """The pod whose turn it is, or why there is none."""

@@ -266,6 +266,19 @@ def test_a_fault_in_a_suite_is_an_error_in_its_record(stand: Stand, fault: Excep
     assert stand.runs()[0]["status"]["verdict"] == "ERROR"
 
 
+def test_a_verdict_is_told_though_its_record_cannot_be_written(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any) -> None:
+        raise UnreachableError("the API is away")
+
+    monkeypatch.setattr(SuiteRuns, "finish", unreachable)
+    stand.suites.verdict = Verdict.FAIL
+    stand.begin()
+    stand.ran(1, 15)
+    assert value(stand.metrics.registry, "tidegate_suite_verdict", verdict="FAIL") == 1
+
+
 def test_pods_of_the_stable_take_turns(stand: Stand) -> None:
     stand.cluster.addresses = ("127.60.3.1", "127.60.3.2")
     stand.begin()
