@@ -79,9 +79,9 @@ class ScriptedRuntime:
     def stop(self) -> None:
         """Cut everything and wait until the threads are gone."""
         self._ended.set()
+        self._faults.join(_START_SECONDS)  # first: it works on the server's loop
         self._server.leave(cut=True)
         self._thread.join(_START_SECONDS)
-        self._faults.join(_START_SECONDS)
         self._socket.close()
 
     def end(self) -> None:
