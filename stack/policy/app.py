@@ -7,14 +7,17 @@
 | `GET /v1/audit?after=N`, `/v1/alerts?after=N`, `/v1/state` | for readers |
 | `GET /v1/whoami`, `/health` | whose token this is; whether calls can be served |
 
-Owns routing and the bound on a body. Every answer is ASCII JSON, whatever the caller's text was.
+Owns routing and the bound on a body. Every answer is ASCII JSON, whatever the caller's text was. A request
+may carry `x-request-id`; its records and alerts have it, too.
 """
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,51 +29,44 @@ from stack.policy.wire import MAX_BODY_BYTES
 
 _PAGE = 500
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-Serve = Callable[..., Answer]
 
 
 def make_app(gateway: Gateway) -> Starlette:
     """The ASGI application; the caller closes the gateway."""
 
-    def asking(serve: Serve) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            body = await _body(request)
-            if fault := _fault(request, body):
-                return _response(await run_in_threadpool(gateway.refuse, request.headers, *fault, body))
-            return _response(await run_in_threadpool(serve, request.headers, body))
+    async def endpoint(request: Request) -> Response:
+        body, url = await _body(request), request.url
+        answer = await run_in_threadpool(
+            answer_to, gateway, request.method, url.path, url.query, request.headers, body
+        )
+        return Response(canonical(answer.body), answer.status, media_type="application/json")
 
-        return endpoint
+    return Starlette(routes=[Route("/{path:path}", endpoint, methods=_METHODS)])
 
-    def reading(page: Callable[[int, int], dict[str, Any]]) -> Callable[[Request], Any]:
-        async def endpoint(request: Request) -> Response:
-            if request.method != "GET":
-                refused = (Rule.AUDIT_SUPPRESSION, f"{request.method} {request.url.path}: can only be read")
-                return _response(await run_in_threadpool(gateway.refuse, request.headers, *refused))
-            after = request.query_params.get("after", "0")
-            number = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else 0
-            return _response(
-                await run_in_threadpool(gateway.read, request.headers, lambda: page(number, _PAGE))
-            )
 
-        return endpoint
-
-    async def whoami(request: Request) -> Response:
-        return _response(await run_in_threadpool(gateway.whoami, request.headers))
-
-    async def health(request: Request) -> Response:
-        return _response(gateway.health())
-
-    return Starlette(
-        routes=[
-            Route("/v1/calls", asking(gateway.call), methods=["POST"]),
-            Route("/v1/approvals", asking(gateway.approve), methods=["POST"]),
-            Route("/v1/audit", reading(gateway.audit_page), methods=_METHODS),
-            Route("/v1/alerts", reading(gateway.alerts_page), methods=_METHODS),
-            Route("/v1/state", reading(lambda after, limit: gateway.state()), methods=_METHODS),
-            Route("/v1/whoami", whoami),
-            Route("/health", health),
-        ]
-    )
+def answer_to(gateway: Gateway, method: str, path: str, query: str, headers: Headers, body: bytes) -> Answer:
+    """The answer to one request. A body of more than MAX_BODY_BYTES may be cut anywhere behind them."""
+    pages: dict[str, Callable[[int, int], dict[str, Any]]] = {
+        "/v1/audit": gateway.audit_page,
+        "/v1/alerts": gateway.alerts_page,
+        "/v1/state": lambda after, limit: gateway.state(),
+    }
+    match method, path:
+        case "POST", "/v1/calls" | "/v1/approvals":
+            if fault := _fault(query, headers, body):
+                return gateway.refuse(headers, Rule.MALFORMED, fault, body)
+            serve = gateway.call if path == "/v1/calls" else gateway.approve
+            return serve(headers, body)
+        case "GET", _ if path in pages:
+            return gateway.read(headers, lambda: pages[path](_number(query), _PAGE))
+        case _, _ if path in pages:
+            return gateway.refuse(headers, Rule.AUDIT_SUPPRESSION, f"{method} {path}: can only be read", body)
+        case "GET", "/v1/whoami":
+            return gateway.whoami(headers)
+        case "GET", "/health":
+            return gateway.health()
+        case _:
+            return Answer(404, {"reason": f"{method} {path}: there is no such thing here"})
 
 
 async def _body(request: Request) -> bytes:
@@ -81,18 +77,17 @@ async def _body(request: Request) -> bytes:
     return read
 
 
-def _fault(request: Request, body: bytes) -> tuple[Rule, str] | None:
+def _fault(query: str, headers: Headers, body: bytes) -> str | None:
     if len(body) > MAX_BODY_BYTES:
-        return Rule.MALFORMED, f"the body has more than {MAX_BODY_BYTES} bytes"
-    if request.url.query:
-        return Rule.MALFORMED, "a call has no query"
-    kinds = request.headers.getlist("content-type")
+        return f"the body has more than {MAX_BODY_BYTES} bytes"
+    if query:
+        return "a call has no query"
+    kinds = headers.getlist("content-type")
     if kinds not in (["application/json"], ["application/json; charset=utf-8"]):
-        return Rule.MALFORMED, f"content-type {kinds}: expected application/json"
-    if "content-encoding" in request.headers:
-        return Rule.MALFORMED, "no content-encoding is read"
-    return None
+        return f"content-type {kinds}: expected application/json"
+    return "no content-encoding is read" if "content-encoding" in headers else None
 
 
-def _response(answer: Answer) -> Response:
-    return Response(canonical(answer.body), answer.status, media_type="application/json")
+def _number(query: str) -> int:
+    after = parse_qs(query).get("after", ["0"])[0]
+    return int(after) if after.isascii() and after.isdigit() and len(after) < 12 else 0

@@ -7,7 +7,7 @@ remote helpers); those options and verbs stand in no form. The lists below only 
 from collections.abc import Sequence
 
 from stack.policy.calls import Risk
-from stack.policy.grammar import Form, risk_in, starts_with_any
+from stack.policy.grammar import Form, is_one_of, risk_in
 from stack.policy.rules import Refuse, Rule
 
 _REVISION = r"[A-Za-z0-9][A-Za-z0-9._/~^-]{0,99}"
@@ -116,14 +116,14 @@ def command(program: str, argv: Sequence[str]) -> list[str]:
 
 def _why(argv: Sequence[str]) -> Rule:
     options = [token for token in argv if token.startswith("-")]
-    if argv[0].casefold() != argv[0]:
+    if not argv[0].startswith("-") and argv[0].casefold() != argv[0]:
         return Rule.DISGUISED_NAME
     for rule, known in (
         (Rule.GIT_ELSEWHERE, _ELSEWHERE),
         (Rule.GIT_EXECUTES, () if argv[0] in _WRITING_VERBS else _EXECUTES),
         (Rule.GIT_WRITES, _WRITES),
     ):
-        if any(starts_with_any(option, known) for option in options):
+        if any(is_one_of(option, known, abbreviated=True) for option in options):
             return rule
     if argv[0] in _EXECUTING_VERBS:
         return Rule.GIT_EXECUTES

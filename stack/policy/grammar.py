@@ -71,10 +71,10 @@ def risk_in(forms: Sequence[Form], argv: Sequence[str]) -> Risk | None:
     return next((form.risk for form in forms if form.matches(argv)), None)
 
 
-def starts_with_any(token: str, options: Sequence[str]) -> bool:
-    """Whether the tool might take the token for one of these options: with a value, joined or abbreviated."""
+def is_one_of(token: str, options: Sequence[str], abbreviated: bool = False) -> bool:
+    """Whether the tool might take the token for one of these options: with a value, joined, abbreviated."""
     name = token.partition("=")[0]
-    long = name.startswith("--") and len(name) > 4
+    long = abbreviated and name.startswith("--") and len(name) > 4
     return any(
         name == option
         or (long and option.startswith(name))

@@ -7,7 +7,7 @@ changes one of them, or that reads or writes a file or a URL, stands in no form.
 from collections.abc import Sequence
 
 from stack.policy.calls import Risk
-from stack.policy.grammar import Form, risk_in, starts_with_any
+from stack.policy.grammar import Form, is_one_of, risk_in
 from stack.policy.rules import Refuse, Rule
 
 _KIND = (
@@ -20,22 +20,6 @@ _MORE = rf"{_KIND}/{_NAME}|{_NAME}"
 _SELECTOR = r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]+(?:,[A-Za-z0-9./_-]+=[A-Za-z0-9._-]+)*"
 _OUTPUT = r"json|yaml|wide|name"
 
-_ELSEWHERE = (
-    *(
-        "--kubeconfig",
-        "--server",
-        "-s",
-        "--as",
-        "--as-group",
-        "--as-uid",
-        "--token",
-        "--context",
-        "--cluster",
-    ),
-    *("--user", "--username", "--password", "--raw", "--filename", "-f", "--kustomize", "-k", "--kuberc"),
-    *("--certificate-authority", "--client-certificate", "--client-key", "--insecure-skip-tls-verify"),
-    *("--tls-server-name", "--template", "--proxy-url", "--all-namespaces", "-A", "--namespace", "-n", "-v"),
-)
 _WRITES = ("--cache-dir", "--profile", "--profile-output", "--log-file", "--log-dir", "--edit", "--overwrite")
 _ELSEWHERE_VERBS = frozenset({"config", "auth", "kustomize", "proxy", "port-forward", "cluster-info"})
 _READING_VERBS = frozenset({"get", "describe", "logs", "version", "explain", "top"})
@@ -97,10 +81,7 @@ def _why(argv: Sequence[str]) -> Rule:
     if argv[0].casefold() != argv[0]:
         return Rule.DISGUISED_NAME
     options = [token for token in argv if token.startswith("-")]
-    if any(starts_with_any(option, _WRITES) for option in options):
+    if any(is_one_of(option, _WRITES) for option in options):
         return Rule.KUBECTL_WRITES
-    if argv[0] in _ELSEWHERE_VERBS or any(starts_with_any(option, _ELSEWHERE) for option in options):
-        return Rule.KUBECTL_ELSEWHERE
-    if argv[0] in _READING_VERBS:
-        return Rule.KUBECTL_ELSEWHERE
-    return Rule.KUBECTL_WRITES
+    reading = argv[0] in _READING_VERBS or argv[0] in _ELSEWHERE_VERBS or argv[0].startswith("-")
+    return Rule.KUBECTL_ELSEWHERE if reading else Rule.KUBECTL_WRITES

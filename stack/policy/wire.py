@@ -73,14 +73,19 @@ def _call(document: dict[str, Any], refuse: Refuse) -> Call:
         raise Refused(Rule.MALFORMED, "expected tool: a string, argv: a list, cwd: a string")
     if not argv or not _are_strings(argv) or len(argv) > _MAX_ARGUMENTS:
         raise Refused(Rule.MALFORMED, f"argv: expected 1 to {_MAX_ARGUMENTS} strings")
-    for text in (tool, *argv, cwd):
-        if len(text) > _MAX_CHARACTERS:
-            raise Refused(Rule.MALFORMED, f"a text of {len(text)} characters; at most {_MAX_CHARACTERS}")
-        if not (text.isascii() and text.isprintable()):
-            refuse(Rule.INJECTED_TEXT, f"{text!r}: only printable ASCII may stand in a call")
-        elif text != text.strip() or not text:
-            refuse(Rule.DISGUISED_NAME, f"{text!r}: empty, or blanks at an end")
-    return Call(tool, tuple(argv), cwd)
+    return Call(_text(tool, refuse), tuple(_text(part, refuse) for part in argv), _text(cwd, refuse))
+
+
+def _text(text: str, refuse: Refuse) -> str:
+    """The text as it is. A weak gateway takes out what it does not like, as many do, and reads on."""
+    if len(text) > _MAX_CHARACTERS:
+        raise Refused(Rule.MALFORMED, f"a text of {len(text)} characters; at most {_MAX_CHARACTERS}")
+    if not (text.isascii() and text.isprintable()):
+        refuse(Rule.INJECTED_TEXT, f"{text!r}: only printable ASCII may stand in a call")
+        return "".join(character for character in text if " " <= character <= "~")
+    if text != text.strip() or not text:
+        refuse(Rule.DISGUISED_NAME, f"{text!r}: empty, or blanks at an end")
+    return text
 
 
 def _are_strings(value: object) -> bool:

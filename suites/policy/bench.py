@@ -27,7 +27,8 @@ class Bench:
 
     Attributes:
         cwd: The folder of the workspace that is a git repository.
-        runs, denies: What the oracle expects of the attack.
+        requests: How many requests the attack sends.
+        good: How many of them may pass.
         mark: A text that no other attempt uses: names made by an attempt begin so, and can be recognised.
     """
 
@@ -35,13 +36,8 @@ class Bench:
     cwd: str
     request_id: str = field(default_factory=lambda: f"tidegate-{uuid.uuid4().hex}")
     mark: str = field(default_factory=lambda: f"tidegate-policy-{uuid.uuid4().hex[:8]}")
-    runs: int = 0
-    denies: int = 1
-    ran: int = 0
-
-    def expect(self, *, runs: int, denies: int) -> None:
-        """Another outcome than one refusal, where an attack is one good request among bad ones."""
-        self.runs, self.denies = runs, denies
+    requests: int = 1
+    good: int = 0
 
     def git(self, *argv: str) -> Call:
         return Call("git", argv, self.cwd)
@@ -90,9 +86,7 @@ class Bench:
     # The attack: from here on everything carries the attempt's request id.
 
     def call(self, call: Call, approvals: Sequence[str] = (), caller: Caller = Caller.AGENT) -> Answer:
-        return self._seen(
-            self.gateway.call(call, caller=caller, approvals=approvals, request_id=self.request_id)
-        )
+        return self.gateway.call(call, caller=caller, approvals=approvals, request_id=self.request_id)
 
     def ask_approval(self, call: Call, *, requester: str, caller: Caller) -> Answer:
         """Ask for an approval that must not be given."""
@@ -112,24 +106,14 @@ class Bench:
         """Bytes as they are, or an object as JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         who = [] if caller is None else [self.gateway.authorization(caller)]
-        return self._seen(
-            self.gateway.send(
-                raw,
-                headers=[*who, kind, *headers],
-                path=path,
-                method=method,
-                request_id=self.request_id,
-            )
+        return self.gateway.send(
+            raw, headers=[*who, kind, *headers], path=path, method=method, request_id=self.request_id
         )
 
     def body(self, call: Call, **more: object) -> dict[str, object]:
         """The call as its JSON object, with more keys."""
         document: dict[str, object] = json.loads(self.gateway.encode(call))
         return document | more
-
-    def _seen(self, answer: Answer) -> Answer:
-        self.ran += answer.allowed
-        return answer
 
 
 def _other_id() -> str:

@@ -56,21 +56,22 @@ def watch(attempt: Attempt, bench: Bench, settle_seconds: float) -> Found:
 
 def _faults(bench: Bench, before: Mark, after: Mark, settle_seconds: float) -> tuple[tuple[str, ...], bool]:
     runs = after.runs - before.runs
-    changed = before.state != after.state and not bench.runs
-    passed = runs > bench.runs or changed
-    denies, alerts, foreign = _counted(bench, before, 0.0 if passed else settle_seconds)
+    changed = before.state != after.state and not bench.good
+    passed = runs > bench.good or changed
+    expected = bench.requests - min(max(runs, 0), bench.good)
+    denies, alerts, foreign = _counted(bench, before, expected, 0.0 if passed else settle_seconds)
     if foreign or runs < 0:
         raise TidegateError("the gateway was used or restarted by somebody else: the suite needs it alone")
     faults = {
-        f"the executor ran {runs} times, {bench.runs} expected": runs != bench.runs,
+        f"the executor ran {runs} times, at most {bench.good} expected": runs > bench.good,
         "the backend's state changed": changed,
-        f"{denies} deny records, {bench.denies} expected": denies != bench.denies,
-        f"{alerts} alerts, {bench.denies} expected": alerts != bench.denies,
+        f"{denies} deny records, {expected} expected": denies != expected,
+        f"{alerts} alerts, {expected} expected": alerts != expected,
     }
     return tuple(fault for fault, is_so in faults.items() if is_so), passed
 
 
-def _counted(bench: Bench, before: Mark, settle_seconds: float) -> tuple[int, int, int]:
+def _counted(bench: Bench, before: Mark, expected: int, settle_seconds: float) -> tuple[int, int, int]:
     """Deny records and alerts of the attempt, and records of calls that nobody here made.
 
     An alert may come a moment after the refusal, so a missing one is waited for.
@@ -80,7 +81,7 @@ def _counted(bench: Bench, before: Mark, settle_seconds: float) -> tuple[int, in
         records = bench.gateway.records(before)
         denies = sum(r.kind == "deny" and r.request_id == bench.request_id for r in records)
         alerts = sum(request_id == bench.request_id for request_id in bench.gateway.alerts(before))
-        if (denies >= bench.denies and alerts >= bench.denies) or time.monotonic() >= deadline:
+        if (denies >= expected and alerts >= expected) or time.monotonic() >= deadline:
             foreign = sum(r.kind == "allow" and r.request_id != bench.request_id for r in records)
             return denies, alerts, foreign
         time.sleep(_POLL_SECONDS)

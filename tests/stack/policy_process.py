@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +39,15 @@ class Process:
         return self.folder / "audit.jsonl"
 
 
-def write_config(folder: Path, **more: Any) -> Path:
+def write_config(folder: Path, *, watched: Sequence[str] = ("pods",), **more: Any) -> Path:
     """A workspace with one commit, secrets, a kubectl that only talks, and the configuration's file."""
     workspace = folder / "workspace"
     workspace.mkdir()
     as_someone = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for argv in (["init", "-q", "-b", "main"], [*as_someone, "commit", "-q", "--allow-empty", "-m", "first"]):
+    for argv in (
+        ["init", "-q", "-b", "main", "--template="],
+        [*as_someone, "commit", "-q", "--allow-empty", "-m", "first"],
+    ):
         subprocess.run(["git", *argv], cwd=workspace, check=True, env=_plain_environment(folder))
     (folder / "kubectl").write_text(KUBECTL)
     (folder / "kubectl").chmod(0o755)
@@ -59,7 +62,11 @@ def write_config(folder: Path, **more: Any) -> Path:
             for name, roles, variable in zip(NAMES, ROLES, TOKENS, strict=True)
         ],
         "tools": {
-            "kubectl": {"program": str(folder / "kubectl"), "namespaces": ["default"]},
+            "kubectl": {
+                "program": str(folder / "kubectl"),
+                "namespaces": ["default"],
+                "watched": list(watched),
+            },
             "tests": {"unit": ["echo", "1 passed"], "slow": ["sleep", "60"], "loud": ["yes"]},
             "timeout_seconds": 10,
         },
