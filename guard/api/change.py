@@ -51,24 +51,25 @@ def freeze(guard: GuardSpec, canary_template: Mapping[str, Any], stable_template
 
 
 def plan_digest(guard: GuardSpec, canary_template: Mapping[str, Any]) -> str:
-    """`sha256:` over canonical JSON of the canary's pod template, steps, objectives, suites and route."""
-    spec = guard.to_document()
-    del spec["suites"]["schedule"]  # it probes the stable at all times; no Change is judged by it
+    """`sha256:` over canonical JSON of the canary's pod template, steps, objectives, suites and route.
+
+    Without defaults, so that a field which a later version adds changes no plan that is under way.
+    """
+    spec = guard.model_dump(by_alias=True, mode="json", exclude_defaults=True)
+    suites = spec.get("suites", {})
+    suites.pop("schedule", None)  # it probes the stable at all times; no Change is judged by it
     covered = {
         "template": canary_template,
         "steps": spec["steps"],
-        "objectives": spec["objectives"],
-        "suites": spec["suites"],
+        "objectives": spec.get("objectives", []),
+        "suites": suites,
         "route": spec["target"]["route"],
     }
     return _digest(covered)
 
 
 def frozen_digest(spec: ChangeSpec) -> str:
-    """`sha256:` over all of a Change's spec but `action`: what nobody may edit.
-
-    Without defaults, so that a field which a later version adds does not look like an edit.
-    """
+    """`sha256:` over all of a Change's spec but `action`, without defaults: what nobody may edit."""
     return _digest(spec.model_dump(by_alias=True, mode="json", exclude_defaults=True, exclude={"action"}))
 
 
