@@ -17,6 +17,8 @@ from guard.core.verdict import Verdict, combine
 from guard.daemon.measure import Batch
 from guard.daemon.onset import Onset
 
+_LASTING = frozenset({"ready", "gone", "fingerprint", "policy_bypass"})
+
 
 @dataclass(frozen=True)
 class Opinion:
@@ -62,8 +64,12 @@ class Analysis:
         self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
 
     def forget(self) -> None:
-        """The rule begins anew: what it was fed compared the canary with something else."""
+        """The rule begins anew: what it was fed compared the canary with something else.
+
+        What it was told of the pods still holds; restarts count per step, and a step is to begin.
+        """
         self._rule = Rule(self._settings)
+        self._rule.add_events(event for event in self.events if event.kind in _LASTING)
 
     def take(self, batch: Batch, now: float) -> None:
         """Adds what was measured since the last tick."""
@@ -152,7 +158,7 @@ def _confounded(judgement: Judgement, why: str) -> Judgement:
     check = Check("baseline", Verdict.INCONCLUSIVE, why)
     checks = (*(_refused(c, why) for c in judgement.checks), check)
     verdict = combine(c.verdict for c in checks)
-    deciding = next(c for c in checks if c.verdict is verdict) if verdict is Verdict.FAIL else check
+    deciding = check if check.verdict is verdict else next(c for c in checks if c.verdict is verdict)
     return replace(judgement, verdict=verdict, checks=checks, deciding=deciding)
 
 

@@ -36,7 +36,7 @@ class Situations:
             edited: The Change's spec is not the one that it began with.
         """
         progress, spec = self._parts.progress, self._parts.spec
-        done = self._parts.stages.done
+        done, pending = self._parts.stages.done, progress.phase is Phase.PENDING
         return Situation(
             now=now,
             phase=progress.phase,
@@ -48,7 +48,7 @@ class Situations:
             deciding=opinion.deciding,
             suites_done=done,
             canary_ready=seen.canary.ready and seen.stable.ready,
-            refusal=refusal(self._parts.name, spec, seen, edited),
+            refusal=refusal(self._parts.name, spec, seen, edited) if pending else None,
             hold=hold(spec, progress.phase, seen, edited),
             intent=intent,
             returned=progress.patched_at is not None,
