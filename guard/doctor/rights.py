@@ -48,6 +48,8 @@ NEEDS = (
     Need("tidegate.dev", "guards/status", ("patch",), "to say whether a Guard can be used"),
     Need("tidegate.dev", "changes", (*_READ, "patch"), "to see Changes, and hold one while users are on it"),
     Need("tidegate.dev", "changes/status", ("patch",), "to keep a Change's progress"),
+    Need("tidegate.dev", "suiteruns", ("list", "create", "delete"), "to record scheduled suites"),
+    Need("tidegate.dev", "suiteruns/status", ("patch",), "to record how a scheduled suite ended"),
     Need("gateway.networking.k8s.io", "httproutes", _READ, "to see the weights"),
     Need("gateway.networking.k8s.io", "httproutes", ("patch",), "to move the weights", enforcing=True),
     Need("apps", "deployments", _READ, "to see what is rolled out"),

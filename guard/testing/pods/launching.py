@@ -15,6 +15,7 @@ from guard.adapters.kubernetes.client import CONFIG_MAPS, SECRETS, KubernetesCli
 from guard.errors import ConfigurationError, TidegateError
 from guard.testing.pods.addresses import Lease
 from guard.testing.pods.container import CannotStart, Launch
+from guard.testing.pods.credentials import pod_kubeconfig
 from guard.testing.pods.environment import command_line, environment, expand
 from guard.testing.pods.images import Image, find_image
 from guard.testing.pods.objects import key
@@ -35,7 +36,7 @@ class Machine:
     Attributes:
         images: Image name -> prefix; looked into at every start.
         root: Each pod has a folder `NAMESPACE/NAME` in it.
-        kubeconfig: Given to each pod as KUBECONFIG.
+        kubeconfig: Given to each pod as KUBECONFIG, as its own service account where it names one.
         backoff_seconds: See `Container`.
     """
 
@@ -108,7 +109,7 @@ class Launcher:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "HOSTNAME": key(self._pod)[1],
-            "KUBECONFIG": str(self._machine.kubeconfig),
+            "KUBECONFIG": str(pod_kubeconfig(self._machine.kubeconfig, self._pod, self._directory)),
             "POD_ROOT": str(root),
             "TIDEGATE_LOCAL": "1",
             TOKEN: self._machine.token,
