@@ -95,8 +95,8 @@ class Daemon:
                 if leads != led:
                     log.info("leading" if leads else "not leading: another guard holds the lease")
                     led = leads
-                self._tick() if leads else self._drop_all()
                 self._upkeep.round(self._namespace, leads, self._running.keys())
+                self._tick() if leads else self._drop_all()
                 self._wake.wait(TICK_SECONDS)
                 self._wake.clear()
         finally:

@@ -52,7 +52,7 @@ class _Known:
 
 
 class Upkeep:
-    """Give it `change` after each Change's tick, and `round` after each round of the daemon."""
+    """Give it `round` before each round of the daemon, and `change` after each Change's tick."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Upkeep:
                 self._tell(notification)
 
     def round(self, namespace: Namespace, leads: bool, running: Collection[str]) -> None:
-        """The daemon has gone round. `running`: names of the Changes that it has under way."""
+        """The daemon goes round. `running`: names of the Changes that it has under way."""
         with _no_harm("upkeep"):
             now = self._now()
             self._namespace = namespace
