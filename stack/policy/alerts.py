@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class Alerts:
-    """Newest last. `close` ends the delivery."""
+    """Newest last. `close` ends the delivery, within some seconds."""
 
     def __init__(self, webhook: str | None = None) -> None:
         self._webhook = webhook
@@ -29,8 +29,9 @@ class Alerts:
         self._kept: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._queue: Queue[dict[str, Any] | None] = Queue(_WAITING)
+        self._thread = threading.Thread(target=self._deliver_all, daemon=True, name="alerts")
         if webhook is not None:
-            threading.Thread(target=self._deliver_all, daemon=True, name="alerts").start()
+            self._thread.start()
 
     def raise_for(self, record: Mapping[str, Any]) -> None:
         """Alert about one deny record."""
@@ -55,6 +56,7 @@ class Alerts:
         if self._webhook is not None:
             with contextlib.suppress(Full):
                 self._queue.put_nowait(None)
+            self._thread.join(_TIMEOUT_SECONDS)
 
     @property
     def count(self) -> int:

@@ -80,13 +80,11 @@ def write_config(folder: Path, *, watched: Sequence[str] = ("pods",), **more: An
 def serving(folder: Path, config: Path | None = None, **more: Any) -> Iterator[Process]:
     """The gateway as a process, ended with the block."""
     file = config or write_config(folder, **more)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stack.policy", "--host", HOST, "--port", "0", "--config", str(file)],
-        env=os.environ | TOKENS,
-        stdout=subprocess.PIPE,
-        stderr=(folder / "stderr").open("a"),
-        text=True,
-    )
+    command = [sys.executable, "-m", "stack.policy", "--host", HOST, "--port", "0", "--config", str(file)]
+    with (folder / "stderr").open("a") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | TOKENS, stdout=subprocess.PIPE, stderr=log, text=True
+        )
     try:
         assert process.stdout is not None
         word, _, url = process.stdout.readline().strip().partition(" ")
