@@ -77,7 +77,12 @@ class Upstream:
         reply = Reply(code=answer.status_code, raw_headers=headers)
         if "chunked" in answer.headers.get("transfer-encoding", ""):
             return replace(reply, stream=_body(answer))
-        return replace(reply, body=b"".join([chunk async for chunk in _body(answer)]))
+        try:
+            return replace(reply, body=b"".join([chunk async for chunk in answer.aiter_raw()]))
+        except httpx.HTTPError as error:
+            raise _silent(str(error)) from error
+        finally:
+            await answer.aclose()
 
     async def types(self) -> list[ResourceType]:
         """What the other server serves: the definitions, and every kind that one of them has established.
@@ -123,7 +128,7 @@ class Upstream:
 
 
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """Raw, as it is encoded; a stream that breaks just ends, as a watch through any proxy does."""
+    """Raw, as it is encoded. One that breaks just ends: a watch is begun anew, and a list is no JSON then."""
     try:
         async for chunk in answer.aiter_raw():
             yield chunk
