@@ -87,9 +87,11 @@ _SETTINGS = {
     "submodule.recurse": "false",
 }
 _WITHOUT_DRIVERS = dict.fromkeys(("diff", "log", "show"), ("--no-ext-diff", "--no-textconv"))
+# A global file that cannot be made, where there is none to read. Not /dev/null: `git config --global`, run as
+# root by a gateway that lets it through, puts a regular file in the device's place.
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/nonexistent/gitconfig",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",

@@ -1,5 +1,7 @@
 """Which calls have a form, and at which risk; everything else is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from stack.policy import git, tests_tool
@@ -122,3 +124,8 @@ def test_git_is_started_without_what_a_repository_could_make_it_run():
     command = git.command("git", ["diff", "HEAD"])
     assert command[-4:] == ["diff", "--no-ext-diff", "--no-textconv", "HEAD"]
     assert {"core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never"} <= set(command)
+
+
+def test_gits_global_settings_are_a_file_that_cannot_be_made() -> None:
+    """As root, `git config --global` would put a regular file in the place of /dev/null."""
+    assert not Path(git.ENVIRONMENT["GIT_CONFIG_GLOBAL"]).parent.exists()
