@@ -30,7 +30,8 @@ class Drain:
     def quiet(self, progress: Progress, now: float, clock_offset: float, canaries: list[Endpoint]) -> bool:
         """Whether it is over; writes `last_new_request_at` and `quiet_at` into the progress.
 
-        Streams still open when `drain.timeout` has passed no longer count.
+        Silence counts only as far as somebody has looked. When `drain.timeout` has passed, streams still
+        open no longer count, and what nobody saw is not waited for: then `quiet_at` stays None.
         """
         if progress.quiet_at is not None:
             return True
@@ -41,9 +42,12 @@ class Drain:
         since = max(progress.patched_at, progress.last_new_request_at or 0.0)
         if now - since < QUIET_SECONDS:
             return False
-        if now - progress.patched_at < self._timeout and self._in_flight.count(canaries, now) != 0:
-            return False  # streams are open, or nobody has told yet
-        progress.quiet_at = now
+        seen_until = self._measurements.seen_until
+        seen = seen_until is not None and seen_until + clock_offset - since >= QUIET_SECONDS
+        open_or_unknown = not seen or self._in_flight.count(canaries, now) != 0
+        if open_or_unknown and now - progress.patched_at < self._timeout:
+            return False
+        progress.quiet_at = now if seen else None
         return True
 
     def _last_new_request(self, clock_offset: float) -> float | None:

@@ -104,6 +104,13 @@ class Measurements:
         return min(known) if known and len(known) == len(moments) else None
 
     @property
+    def seen_until(self) -> float | None:
+        """Up to which moment (monotonic) users' requests were seen: by the log, else by the counters."""
+        until = self.log_seen_until
+        alive = until is not None and time.monotonic() - until <= LOG_SECONDS
+        return until if alive else self._read_at
+
+    @property
     def last_canary_request_at(self) -> float | None:
         """When the canary's last request began (Unix seconds, the gateway's clock), by the access log.
 

@@ -26,6 +26,7 @@ class Situations:
         self._drain = drain
         self._api_key = api_key
         self._absent_since: float | None = None
+        self._drained = False
 
     def at(
         self, now: float, seen: Observation, opinion: Opinion, intent: Intent | None, edited: bool
@@ -74,12 +75,15 @@ class Situations:
 
     def _quiet(self, now: float, seen: Observation) -> bool:
         progress, runtime = self._parts.progress, self._parts.guard.target.runtime
-        known = progress.quiet_at is not None
+        known = self._drained or progress.quiet_at is not None
         canaries = seen.endpoints(runtime.port, self._api_key)[Arm.CANARY]
-        quiet = self._drain.quiet(progress, now, self._parts.clock_offset, canaries)
-        if quiet and not known:
+        self._drained = self._drain.quiet(progress, now, self._parts.clock_offset, canaries)
+        if self._drained and not known and progress.quiet_at is not None:
             self._parts.say("Quiet", "no new user request reaches the canary", now)
-        return quiet
+        elif self._drained and not known:
+            message = "drain.timeout is over, and nobody could see whether users' requests reach the canary"
+            self._parts.say("QuietUnknown", message, now)
+        return self._drained
 
 
 def _counting(verdict: Verdict, phase: Phase, suites_done: bool) -> Verdict | None:

@@ -95,6 +95,21 @@ def test_nothing_is_drained_before_the_pods_have_told() -> None:
     assert harness.run.progress.quiet_at is None
 
 
+def test_silence_that_nobody_watched_is_not_quiet() -> None:
+    harness = Harness(drain={"timeout": "30s"})
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    harness.measurements.seen_until = harness.turned.now - START  # the gateway tells no more
+    for _ in range(20):
+        harness.tick(stable=(2, 0))
+    assert (harness.run.progress.phase, harness.run.progress.reason) == (Phase.ROLLING_BACK, "Draining")
+    harness.until(Phase.FINISHED, stable=(2, 0), most=20)
+    said = [entry.kind for entry in harness.run.progress.timeline]
+    assert "QuietUnknown" in said
+    assert "Quiet" not in said
+    assert harness.run.progress.quiet_at is None
+
+
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.ERROR])
 def test_a_stable_that_does_not_pass_after_a_rollback_is_in_the_final_message(verdict: Verdict) -> None:
     harness = Harness()
