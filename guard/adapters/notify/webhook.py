@@ -109,12 +109,12 @@ class Destination:
             self._end_one(failure)
 
     def _end_one(self, failure: Failure | None) -> None:
-        self.failure = failure
         if failure is None:
             self.delivered += 1
         else:
             log.warning("notification to %s given up: %s: %s", self.name, failure.reason, failure.message)
             self._on_failure(failure)
+        self.failure = failure  # last: who sees it finds it logged and counted
         with self._idle:
             self._open -= 1
             self._idle.notify_all()
