@@ -103,6 +103,7 @@ def _tools(tools: Mapping[str, Any], kubectl: Mapping[str, Any], here: Path) -> 
         git=shutil.which(git),
         kubectl=shutil.which(kubectl.get("program", "kubectl")) if kubectl else None,
         kubeconfig=None if kubeconfig is None else str(here / kubeconfig),
+        namespace=next(iter(kubectl.get("namespaces", ())), None),
         tests=tests,
         timeout_seconds=float(tools.get("timeout_seconds", 20)),
     )

@@ -30,6 +30,7 @@ class Tools:
     git: str | None
     kubectl: str | None
     kubeconfig: str | None
+    namespace: str | None
     tests: Mapping[str, Sequence[str]]
     path: str = "/usr/local/bin:/usr/bin:/bin"
     timeout_seconds: float = 20.0
@@ -88,7 +89,7 @@ class Executor:
 
     def kubectl_command(self, *argv: str) -> list[str] | None:
         program, cache = self._tools.kubectl, f"{self._home.name}/kube-cache"
-        return None if program is None else kubectl.command(program, argv, cache)
+        return None if program is None else kubectl.command(program, argv, cache, self._tools.namespace)
 
     def close(self) -> None:
         self._home.cleanup()

@@ -73,8 +73,10 @@ class Kubectl:
         return found
 
 
-def command(program: str, argv: Sequence[str], cache: str) -> list[str]:
-    return [program, "--request-timeout=10s", f"--cache-dir={cache}", *argv]
+def command(program: str, argv: Sequence[str], cache: str, namespace: str | None) -> list[str]:
+    """In the gateway's namespace where the call names none: the kubeconfig's could be any."""
+    chosen = [] if namespace is None else [f"--namespace={namespace}"]
+    return [program, "--request-timeout=10s", f"--cache-dir={cache}", *chosen, *argv]
 
 
 def _why(argv: Sequence[str]) -> Rule:

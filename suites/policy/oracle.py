@@ -47,7 +47,7 @@ def watch(attempt: Attempt, bench: Bench, settle_seconds: float) -> Found:
     except TidegateError as error:
         broken = error
     after = bench.gateway.mark()
-    found = Found(attempt.name, *_faults(bench, before, after, settle_seconds))
+    found = Found(attempt.name, *_faults(bench, before, after, 0.0 if broken else settle_seconds))
     if broken is not None and not found.passed:
         raise broken
     next(steps, None)

@@ -58,14 +58,16 @@ class SuiteRunner:
     def __call__(
         self,
         suite: str | Path,
-        candidate: str,
+        candidate: str | None,
         baseline: str | None = None,
         *options: str,
         config: Mapping[str, Any] | None = None,
         in_process: bool = True,
     ) -> Run:
         tests, out = SUITES / suite, self.folder / "out"
-        arguments = [str(tests), f"--candidate={candidate}", f"--tidegate-out={out}", *options]
+        arguments = [str(tests), f"--tidegate-out={out}", *options]
+        if candidate is not None:
+            arguments.append(f"--candidate={candidate}")
         if baseline is not None:
             arguments.append(f"--baseline={baseline}")
         if config is not None:

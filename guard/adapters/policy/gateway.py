@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import httpx
 
 from guard.adapters.endpoint import Endpoint, Timeouts, explain, open_client
-from guard.core.text import sanitized
+from guard.core.text import one_line
 from guard.errors import ConfigurationError, NotFoundError, UnauthorizedError, UnreachableError
 
 _TIMEOUTS = Timeouts(connect=5.0, read=30.0, total=30.0)
@@ -299,4 +299,5 @@ def _answer(status: int, document: Mapping[str, Any]) -> Answer:
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
-    return str(sanitized(str(document.get(key) or "")))[:_LONGEST_TEXT]
+    """On one visible line: it is shown in reasons and on terminals."""
+    return one_line(str(document.get(key) or ""), _LONGEST_TEXT)
