@@ -95,7 +95,7 @@ lint: setup ## Format, style, types and layers
 test: test-unit test-component test-real ## All tests but vLLM's
 
 test-unit: setup ## Seconds, no servers but our own doubles
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 test-component: setup ## Processes and servers of our own: doubles, suites, load workers
 	$(BIN)/pytest -q -m component
