@@ -132,8 +132,9 @@ two scripted model servers. A Change is opened, the guard moves {weight} % to th
 later every completion of the canary is an HTTP 500. The guard is the real daemon, a process of its own: it
 reads Traefik's counters every 0.5 s, decides when a reading arrives (not at its next tick), and patches the
 route. The last new canary request is the newest beginning of one in Traefik's access log. "The deciding
-sample" is the reading of the counters that the guard decided by; from the fault's onset also counts the time
-until five requests had failed and were read. The PATCH counts from its answer.
+sample" is the reading of the counters that the guard decided by. From the fault's onset, the time also counts
+until five requests, and half of all that the canary answered in 20 s, had failed: two seconds of good answers
+take about two to outweigh. The PATCH counts from its answer.
 
 "Failed by us" is every failure of a user's request that is not the canary's own HTTP 500, over the whole run:
 refused connections, broken streams, the gateway's own errors, time-outs.
