@@ -13,7 +13,12 @@ import click
     help="real: custom resources on Kubernetes' own API server and etcd (make setup-api).",
 )
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
-@click.option("--only", metavar="NAME", multiple=True, help="Just these rollouts; may be repeated.")
+@click.option(
+    "--only",
+    metavar="NAME",
+    multiple=True,
+    help="Just healthy, broken-template or context-cut; may be repeated.",
+)
 @click.option("--dir", "folder", default=".tidegate/demo", show_default=True, help="For logs and evidence.")
 def command(engine: str, api: str, keep: bool, only: tuple[str, ...], folder: str) -> None:
     """Run real rollouts through a real gateway: a healthy canary, a broken one, a harmful one.

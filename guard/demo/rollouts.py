@@ -98,22 +98,39 @@ def _follow(
     most_seconds: float,
     say: Callable[[str, str], None],
 ) -> Outcome:
-    shown, highest = 0, 0
+    telling, highest = Telling(say), 0
     deadline = time.monotonic() + most_seconds
     while True:
         machine.check()
         change = machine.client.get(CHANGES, NAMESPACE, name)
         status = change.get("status") or {}
-        timeline = status.get("timeline") or []
-        for entry in timeline[shown:]:
-            say(entry["kind"], entry["message"])
-        shown = max(shown, len(timeline))
+        telling.tell(status)
         highest = max(highest, status.get("weight") or 0)
         if status.get("phase") == Phase.FINISHED:
             return Outcome(rollout, change, began, time.time(), highest)
         if time.monotonic() > deadline:
             raise DemoError(f"change {name} did not end within {most_seconds:.0f} s: {status.get('message')}")
         time.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Telling:
+    """Says what is new of one Change: lines of its timeline, and between them the verdict as it forms."""
+
+    say: Callable[[str, str], None]
+    _lines: int = 0
+    _latest: tuple[str, str] = ("", "")
+
+    def tell(self, status: Mapping[str, Any]) -> None:
+        timeline = status.get("timeline") or []
+        for entry in timeline[self._lines :]:
+            self._latest = entry["kind"], entry["message"]
+            self.say(*self._latest)
+        self._lines = max(self._lines, len(timeline))
+        now = status.get("reason") or "", status.get("message") or ""
+        if all(now) and now != self._latest and status.get("phase") != Phase.FINISHED:
+            self._latest = now
+            self.say(now[0], f"{status.get('verdict') or 'no verdict yet'}: {now[1]}")
 
 
 def with_argument(argument: str) -> Arguments:

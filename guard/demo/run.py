@@ -18,7 +18,7 @@ from guard.adapters.kubernetes.services import endpoint_urls
 from guard.demo import users
 from guard.demo.engine import ENGINES, MANIFESTS, MODEL, REPOSITORY, Engine
 from guard.demo.machine import DemoError, Machine, need_parts
-from guard.demo.rollouts import NAMESPACE, Outcome, Rollout, run_rollout, with_argument
+from guard.demo.rollouts import GUARD, NAMESPACE, Outcome, Rollout, run_rollout, with_argument
 from guard.demo.show import Show
 from guard.demo.users import Tally
 from guard.errors import ConfigurationError, TidegateError
@@ -165,7 +165,13 @@ def _say_result(show: Show, outcomes: Sequence[tuple[Outcome, Tally]]) -> bool:
 def _keep(machine: Machine, show: Show, url: str) -> None:
     show.heading("Left running until Ctrl-C (--keep)")
     show.line("Gateway", f"curl {url}/v1/models")
-    show.line("kubectl", f"export KUBECONFIG={machine.kubeconfig}; kubectl get changes -n {NAMESPACE} -w")
+    programs = Path(sys.executable).parent
+    show.line("Programs", f"export PATH={programs}:$PATH KUBECONFIG={machine.kubeconfig}")
+    show.line("Changes", f"kubectl get changes -n {NAMESPACE} -w")
+    canaries = sorted(machine.folder.glob("canary-*.yaml"))
+    if canaries:
+        opening = f"tidegate change open -n {NAMESPACE} --guard {GUARD} --ticket MINE-1"
+        show.line("A change of your own", f"kubectl apply -f {canaries[-1]} && {opening}")
     while True:
         try:
             machine.check()

@@ -6,6 +6,7 @@ Colours only on a terminal. Text from the cluster is shown escaped.
 import time
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +21,7 @@ _STYLES = {
     "ObjectiveFailed": "red",
     "StepEntered": "cyan",
     "Quiet": "green",
+    "Analysing": "dim",
 }
 
 
@@ -43,18 +45,19 @@ class Show:
 
     def table(self, outcomes: Sequence[tuple[Outcome, Tally]]) -> None:
         """The table of the end."""
-        table = Table(title="Rollouts", title_justify="left", title_style="bold")
-        for name in ("rollout", "verdict", "action", "deciding signal"):
+        table = Table(title="Rollouts", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        for name in ("rollout", "verdict", "action", "decided by"):
             table.add_column(name, no_wrap=True)
-        for name in ("last new canary request", "failed by the fault", "failed by us"):
-            table.add_column(name, justify="right")
+        for name in ("last new\nrequest", "failed by\nthe fault", "failed\nby us"):
+            table.add_column(name, justify="right", no_wrap=True)
         for outcome, tally in outcomes:
             table.add_row(*_cells(outcome, tally))
         self._console.print()
         self._console.print(table)
         self._console.print(
-            "Last new canary request: after the deciding sample. Failed: of the users' requests that began\n"
-            "during the rollout, refused by the canary itself, and lost by a rollback or promotion.",
+            "Last new request: how long after the deciding sample a user's request still began on the\n"
+            "canary. Failed: of the users' requests during the rollout, those refused by the canary\n"
+            "itself, and those lost by a rollback or promotion.",
             style="dim",
             highlight=False,
         )
