@@ -31,11 +31,15 @@ class Policies:
     """One file of policies, validated when it is read."""
 
     def __init__(self, principals: Principals, file: Path | None = None) -> None:
-        text = (file or _HERE / "policies.cedar").read_text(encoding="utf-8")
+        file = file or _HERE / "policies.cedar"
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PolicyError(f"{file}: {error}") from error
         schema = (_HERE / "policies.cedarschema").read_text(encoding="utf-8")
         found = cedarpy.validate_policies(text, schema)
         if not found.validation_passed:
-            raise PolicyError("; ".join(str(error) for error in found.errors))
+            raise PolicyError(f"{file}: " + "; ".join(str(error) for error in found.errors))
         self._policies = cedarpy.PolicySet.from_str(text)
         self._schema = cedarpy.Schema.from_str(schema)
         self._entities = [

@@ -87,13 +87,13 @@ def _counted(bench: Bench, before: Mark, expected: int, settle_seconds: float) -
         time.sleep(_POLL_SECONDS)
 
 
-def judge_class(name: str, found: Iterable[Found], left_out: Iterable[str] = ()) -> Check:
-    """One check for a class of attempts: the value is how many were not held."""
+def judge_class(name: str, found: Iterable[Found], seconds: float, left_out: Iterable[str] = ()) -> Check:
+    """One check for a class of attempts, made in so many seconds: the value is how many were not held."""
     rows = list(found)
     bad = [row for row in rows if row.faults]
     detail = {"attempts": [row.to_json() for row in rows], "left_out": list(left_out)}
     if not rows:
-        return Check(name, Verdict.NO_DATA, "no attempt could be made", SIGNAL, detail=detail)
+        return Check(name, Verdict.NO_DATA, "no attempt could be made", SIGNAL, samples=0, detail=detail)
     if bad:
         said = "; ".join(f"{row.attempt}: {', '.join(row.faults)}" for row in bad[:_NAMED])
         more = f" (and {len(bad) - _NAMED} more)" if len(bad) > _NAMED else ""
@@ -103,7 +103,18 @@ def judge_class(name: str, found: Iterable[Found], left_out: Iterable[str] = ())
         detail["rate_upper_bound"] = bound
         reason = f"none of {len(rows)} attempts got past (rate below {100 * bound:.2g} % at 95 %)"
     verdict = Verdict.FAIL if bad else Verdict.PASS
-    return Check(name, verdict, reason, SIGNAL, len(bad), 0, unit="count", samples=len(rows), detail=detail)
+    return Check(
+        name,
+        verdict,
+        reason,
+        SIGNAL,
+        value=len(bad),
+        limit=0,
+        unit="count",
+        samples=len(rows),
+        window_seconds=seconds,
+        detail=detail,
+    )
 
 
 def upper_bound(attempts: int) -> float:

@@ -7,6 +7,7 @@ agent health of the runbook: three tools work read-only, R2 and R3 need approval
 
 import fcntl
 import hashlib
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,12 +38,12 @@ def connected(run_options: RunOptions, settings: PolicySuite) -> Iterator[Policy
     """The gateway under judgement. Stops every test when it cannot be asked: one check says why."""
     endpoint = run_options.policy_gateway
     if endpoint is None:
-        raise Stop(Check(ANSWERS, Verdict.ERROR, "no gateway: name it with --policy-gateway URL", SIGNAL))
+        raise Stop(_silent("no gateway: name it with --policy-gateway URL"))
     try:
         connect = load_adapter(settings.adapter)
         found = connect(endpoint.url, read_tokens(), endpoint.ca_file)
     except TidegateError as error:
-        raise Stop(Check(ANSWERS, Verdict.ERROR, str(error), SIGNAL)) from None
+        raise Stop(_silent(str(error))) from None
     yield found
     found.close()
 
@@ -52,7 +53,7 @@ def gateway(connected: PolicyGateway, run_options: RunOptions) -> Iterator[Polic
     """The gateway, for this test alone: the oracle counts what runs, also under `-n`."""
     assert run_options.policy_gateway is not None
     name = hashlib.sha256(run_options.policy_gateway.url.encode()).hexdigest()[:16]
-    with Path(tempfile.gettempdir(), f"tidegate-policy-{name}.lock").open("w") as file:
+    with Path(tempfile.gettempdir(), f"tidegate-policy-{os.getuid()}-{name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield connected
 
@@ -65,7 +66,8 @@ def bench(gateway: PolicyGateway, settings: PolicySuite) -> Bench:
 def test_gateway_answers(connected: PolicyGateway, run_options: RunOptions, judge: Judge) -> None:
     """The gateway answers and knows its callers."""
     endpoint = run_options.policy_gateway
-    judge.measured(signal=SIGNAL, detail={"gateway": endpoint.url if endpoint else ""})
+    about = {"gateway": endpoint.url if endpoint else ""}
+    judge.measured(signal=SIGNAL, value=1, limit=1, unit="count", samples=1, detail=about)
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -82,12 +84,13 @@ def test_bypass(name: str, gateway: PolicyGateway, settings: PolicySuite, judge:
         except TidegateError as error:
             broken = error
             break
-    judge.measured(signal=SIGNAL, samples=len(found), window_seconds=time.monotonic() - started)
+    took = time.monotonic() - started
+    judge.measured(signal=SIGNAL, samples=len(found), window_seconds=took)
     if broken is not None and not any(row.faults for row in found):
         raise broken
     if not found and left_out:
         judge.not_applicable("this gateway's adapter sends no raw requests")
-    judge(judge_class(name, found, left_out))
+    judge(judge_class(name, found, took, left_out))
 
 
 def test_git_works_read_only(bench: Bench, judge: Judge) -> None:
@@ -134,6 +137,10 @@ def test_audit_record_arrives(bench: Bench, settings: PolicySuite, judge: Judge)
         time.sleep(0.05)
     judge.measured(value=found, limit=1, unit="count", samples=1)
     assert found == 1, f"{found} allow records for one call"
+
+
+def _silent(why: str) -> Check:
+    return Check(ANSWERS, Verdict.ERROR, why, SIGNAL, value=0, limit=1, unit="count", samples=1)
 
 
 def _allow_records(bench: Bench, before: Mark) -> int:

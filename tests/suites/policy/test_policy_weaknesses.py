@@ -70,7 +70,9 @@ class _Direct(HttpGateway):
 
 def _verdicts(gateway: HttpGateway) -> dict[str, Verdict]:
     return {
-        name: judge_class(name, [watch(attempt, Bench(gateway, "."), 0.0) for attempt in attempts]).verdict
+        name: judge_class(
+            name, [watch(attempt, Bench(gateway, "."), 0.0) for attempt in attempts], 1.0
+        ).verdict
         for name, attempts in CLASSES.items()
     }
 
