@@ -30,6 +30,8 @@ def render_html(report: Report, evidence: str = "evidence") -> str:
     return _template().render(
         report=report,
         link=lambda path: quote(visible(evidence + path.removeprefix("evidence"))),
+        headline=words.headline(report),
+        headline_verdict=words.headline_verdict(report),
         findings=words.findings(report),
         stages=words.stages(report),
         spans=words.rollback_spans(report.rollback) if report.rollback else (),

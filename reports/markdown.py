@@ -21,6 +21,8 @@ from reports.words import (
     duration,
     fields_that_are,
     findings,
+    headline,
+    headline_verdict,
     instant,
     last_known_good,
     moment,
@@ -49,7 +51,7 @@ _HEADER = ("Check", "Verdict", "Observed", "Limit", "Baseline", "Samples", "Wind
 def render_markdown(report: Report) -> str:
     """The summary, ending in a newline."""
     blocks = [
-        f"# {_EMOJI[report.verdict]} {verdict_word(report.verdict)}: {_text(report.title)}",
+        f"# {_EMOJI[headline_verdict(report)]} {_text(headline(report))}: {_text(report.title)}",
         _text(report.reason),
         _facts(report),
         _broken(report),
@@ -66,7 +68,7 @@ def render_markdown(report: Report) -> str:
 
 def _facts(report: Report) -> str:
     rows = {
-        "Action": report.action,
+        "Analysis": verdict_word(report.verdict) if report.action else None,
         "Candidate": report.candidate,
         "Baseline": report.baseline or "none: not compared",
         "Model": report.model,

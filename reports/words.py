@@ -135,6 +135,23 @@ def arm_names(report: Report) -> dict[Arm, str]:
     return {Arm.BASELINE: "stable", Arm.CANARY: "canary"}
 
 
+def headline(report: Report) -> str:
+    """What a report leads with: a gate's verdict, and of a Change how it ended."""
+    if report.kind == "gate" or report.action is None:
+        return verdict_word(report.verdict)
+    return report.outcome or report.action
+
+
+def headline_verdict(report: Report) -> Verdict:
+    """The colour and symbol of the headline: never a PASS's over a Change that came to nothing."""
+    if report.kind == "gate" or report.action is None:
+        return report.verdict
+    return _OF_EXIT_CODE[report.exit_code]
+
+
+_OF_EXIT_CODE = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.ERROR)
+
+
 def verdict_word(verdict: Verdict | NotJudged | None) -> str:
     return NOT_RUN if verdict is None else str(verdict).replace("_", " ")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, Self
 
+from guard.core.change import Reason, exit_code
 from guard.core.check import Check, SuiteResult
 from guard.core.fingerprint import COMPARED_FIELDS, Fingerprint
 from guard.core.series import RequestPoint, TrafficBin, WeightPoint
@@ -178,6 +179,8 @@ class Report:
         reason: One sentence: why this verdict.
         candidate, baseline: URLs in a gate, workloads in a Change. Baseline None: not compared.
         action: What was done (`Promoted`, `RolledBack`, `Refused`, `Abandoned`, `Observed`); None in a gate.
+        outcome: The action in words, with who asked for it, and what is wrong in spite of it.
+        would_have: Of a Change that was only observed: `Promote` or `RollBack`; None where it was neither.
         policy: `NoHarmFound` or `NonInferior`.
         plan_digest: Of a Change's frozen plan: what an approval is given for.
         approval: Of a Change, in a sentence: who approved it, or why nobody had to.
@@ -216,11 +219,20 @@ class Report:
     plan_digest: str | None = None
     approval: str | None = None
     last_known_good: LastKnownGood | None = None
+    outcome: str | None = None
+    would_have: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Of a gate by its verdict; of a Change by how it ended, which is what a pipeline asks."""
+        if self.kind == "gate" or self.action is None:
+            return EXIT_CODES[self.verdict]
+        return exit_code(Reason(self.action), self.verdict, self.would_have)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, the plots' series included; `guard.adapters.evidence` reads it back."""
         plain: dict[str, Any] = _plain(self)
-        return {"format": FORMAT, "exit_code": EXIT_CODES[self.verdict], **plain}
+        return {"format": FORMAT, "exit_code": self.exit_code, **plain}
 
     def summary(self) -> dict[str, Any]:
         """verdict.json: everything but the plots' series, which the raw files hold."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from guard import __version__
 from guard.api.change import ChangeSpec
 from guard.core.blocks import CounterBlock
+from guard.core.change import Reason, settled
 from guard.core.check import Check, SuiteResult
 from guard.core.evidence import (
     Deciding,
@@ -28,12 +29,15 @@ from guard.core.samples import Arm
 from guard.core.series import TrafficBin, WeightPoint, points
 from guard.core.verdict import Verdict, combine
 from guard.daemon.progress import Decision, Progress, rfc3339
+from guard.daemon.rollback import AFTER_ROLLBACK
 from guard.daemon.templates import template_differences
 
 if TYPE_CHECKING:
     from guard.daemon.change_run import ChangeRun
 
 BIN_SECONDS = 5.0
+_BY_AN_OPERATOR = frozenset({"RequestedByOperator", "Closed"})
+_WOULD_HAVE = {"RollBack": "rolled back", "Promote": "promoted"}
 _LAST = 10**6  # after every step
 
 
@@ -82,6 +86,8 @@ def change_report(run: "ChangeRun", name: str, spec: ChangeSpec, recorded: Recor
         model=guard.target.runtime.models[0],
         policy=guard.promotion.policy,
         action=str(progress.ended),
+        outcome=_outcome(progress, sections),
+        would_have=progress.would_have_done,
         ticket=spec.ticket,
         requested_by=spec.requested_by,
         risk=spec.risk,
@@ -174,7 +180,23 @@ def _rollback(progress: Progress, decision: Decision | None) -> Rollback | None:
 def _verdict(progress: Progress, sections: Sequence[Section]) -> Verdict:
     if progress.verdict is not None:
         return progress.verdict
-    return combine(section.verdict for section in sections if section.verdict is not None)
+    verdict = combine(section.verdict for section in sections if section.verdict is not None)
+    if progress.ended is None:
+        return verdict
+    return settled(progress.ended, verdict, progress.would_have_done)
+
+
+def _outcome(progress: Progress, sections: Sequence[Section]) -> str:
+    """`RolledBack by an operator; the stable did not pass its suites afterwards`."""
+    decision, words = progress.decision, str(progress.ended)
+    asked = decision is not None and decision.reason in _BY_AN_OPERATOR
+    if asked and progress.ended in (Reason.ROLLED_BACK, Reason.ABANDONED):
+        words += " by an operator"
+    if progress.ended is Reason.OBSERVED and progress.would_have:
+        words += f", would have been {_WOULD_HAVE[progress.would_have.action]}"
+    after = [section.verdict for section in sections if section.stage == AFTER_ROLLBACK]
+    unhealthy = any(verdict is not Verdict.PASS for verdict in after)
+    return words + ("; the stable did not pass its suites afterwards" if unhealthy else "")
 
 
 def _notes(progress: Progress, enforcement: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from guard.core.change import Phase, Reason
+from guard.core.change import Phase, Reason, settled
 from guard.core.verdict import Verdict
 
 MAX_TIMELINE = 60  # the rest is in the evidence; an object in Kubernetes must stay small
@@ -91,7 +91,14 @@ class Progress:
         """The Change is over."""
         self.phase, self.ended, self.finished_at = Phase.FINISHED, reason, at
         self.reason, self.message = str(reason), message
+        if self.verdict is not None:
+            self.verdict = settled(reason, self.verdict, self.would_have_done)
         self.say(at, str(reason), message)
+
+    @property
+    def would_have_done(self) -> str | None:
+        """Advise: the action that enforcing would have come to; None where it came to none."""
+        return self.would_have.action if self.would_have else None
 
     def rollback_seconds(self) -> dict[str, float | None]:
         """From fault onset, deciding sample and patch, each to the last new request; None when unknown.

@@ -11,7 +11,7 @@ import pytest
 from guard.adapters.evidence import open_evidence, read_report
 from guard.adapters.evidence_check import verify
 from guard.adapters.requests_file import read_requests
-from guard.core.change import Phase
+from guard.core.change import Intent, Phase
 from guard.core.evidence import Difference, Report
 from guard.core.fingerprint import Fingerprint
 from guard.core.samples import Arm
@@ -206,3 +206,22 @@ def test_an_arm_that_does_not_answer_is_unknown_and_asked_again() -> None:
     assert asked == ["m", "m"]
     assert arms.known[Arm.CANARY].image_digest == "sha256:" + "1" * 64
     assert arms.known[Arm.CANARY].replicas == 1
+
+
+def test_a_change_that_an_operator_rolled_back_has_passed_nothing(tmp_path: Path) -> None:
+    change = RecordedChange(tmp_path)
+    change.until(Phase.PROGRESSING, **GOOD)
+    change.harness.run.intent = Intent.ROLL_BACK
+    change.harness.suites["after-rollback", "smoke"] = Verdict.FAIL
+    change.until(Phase.FINISHED, stable=(2, 0))
+    folder = Path(change.finish().path)
+    said = json.loads((folder / "verdict.json").read_bytes())
+    assert (said["verdict"], said["exit_code"], said["action"]) == ("INCONCLUSIVE", 1, "RolledBack")
+    assert said["outcome"] == "RolledBack by an operator; the stable did not pass its suites afterwards"
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert summary.startswith("# ❌ RolledBack by an operator; the stable did not pass")
+
+
+def test_a_promoted_change_ends_with_exit_code_0(tmp_path: Path) -> None:
+    said = json.loads(Path(promoted(tmp_path).path, "verdict.json").read_bytes())
+    assert (said["verdict"], said["exit_code"], said["outcome"]) == ("PASS", 0, "Promoted")

@@ -11,7 +11,7 @@ from reports.words import UNKNOWN
 
 def test_verdict_and_what_broke_come_first(change_report):
     lines = render_markdown(change_report).splitlines()
-    assert lines[0].startswith("# ❌ FAIL: chat")
+    assert lines[0].startswith("# ❌ RolledBack: chat")
     assert "## What did not pass" in lines[: lines.index("## smoke: PASS")]
 
 
@@ -61,3 +61,13 @@ def test_rollback_and_timeline_are_told_with_their_times(change_report):
 
 def test_suite_that_did_not_run_says_why(change_report):
     assert "NOT RUN\n\nnot run: the step was rolled back" in render_markdown(change_report)
+
+
+@pytest.mark.parametrize(
+    ("action", "emoji"), [("Promoted", "✅"), ("RolledBack", "❌"), ("Abandoned", "⚠️"), ("Refused", "⛔")]
+)
+def test_only_a_promoted_change_is_green_whatever_its_analysis_said(change_report, action, emoji):
+    report = replace(change_report, action=action, verdict=Verdict.PASS, outcome=f"{action} by an operator")
+    lines = render_markdown(report).splitlines()
+    assert lines[0].startswith(f"# {emoji} {action} by an operator: chat")
+    assert "- **Analysis**: PASS" in lines
