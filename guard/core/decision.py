@@ -45,6 +45,7 @@ class Situation:
         weight_percent: The canary's share on the route, as read.
         verdict: What rule and suites say together; None while nothing can be said yet.
         deciding: The check that the verdict comes from, where one can be named.
+        forming: What live traffic says so far, in words; empty while it says nothing.
         suites_done: No suite of this stage is running or still to run.
         canary_ready: The canary's pods that the plan asks for are ready and endpoints.
         refusal: Why this Change may not start; None when it may.
@@ -65,6 +66,7 @@ class Situation:
     weight_percent: int
     verdict: Verdict | None
     deciding: Check | None = None
+    forming: str = ""
     suites_done: bool = False
     canary_ready: bool = False
     refusal: tuple[str, str] | None = None
@@ -290,7 +292,8 @@ def _progressing(situation: Situation, policy: Policy) -> Action:
     if not forced and (left > 0 or not situation.suites_done):
         # No countdown here: the message stands in the Change's status, which must not change every second.
         what = f"holding for {step.hold_seconds:.0f} s" if left > 0 else "suites are running"
-        return Wait("Analysing", f"step {situation.step + 1} at {step.weight_percent} %: {what}")
+        so_far = f"; so far {situation.forming}" if situation.forming else ""
+        return Wait("Analysing", f"step {situation.step + 1} at {step.weight_percent} %: {what}{so_far}")
     if not forced and situation.verdict is not Verdict.PASS:
         return _undecided(situation, policy)
     if situation.step + 1 < len(policy.steps):

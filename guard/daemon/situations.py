@@ -47,6 +47,7 @@ class Situations:
             weight_percent=progress.weight_percent,
             verdict=_counting(opinion.verdict, progress.phase, done),
             deciding=opinion.deciding,
+            forming=_forming(opinion),
             suites_done=done,
             canary_ready=seen.canary.ready and seen.stable.ready,
             refusal=refusal(self._parts.name, spec, seen, edited) if pending else None,
@@ -84,6 +85,14 @@ class Situations:
             message = "drain.timeout is over, and nobody could see whether users' requests reach the canary"
             self._parts.say("QuietUnknown", message, now)
         return self._drained
+
+
+def _forming(opinion: Opinion) -> str:
+    """What is known of errors so far, and the live check that keeps the stage from PASS."""
+    errors = [check for check in opinion.live if check.signal == "errors"]
+    counted = [check for check in errors if check.samples] or errors
+    found = [*counted[:1], *(check for check in opinion.live if check == opinion.deciding)]
+    return "; ".join(dict.fromkeys(check.reason for check in found))
 
 
 def _counting(verdict: Verdict, phase: Phase, suites_done: bool) -> Verdict | None:

@@ -235,9 +235,7 @@ def test_on_inconclusive_rollback_decides_silence_at_the_deadline_but_never_an_e
 
 def test_an_obstacle_is_never_rolled_back_for_at_the_deadline_of_a_step() -> None:
     policy = replace(POLICY, roll_back_when_inconclusive=True)
-    held = situation(
-        now=1999, hold=("BaselineChanged", "another"), verdict=Verdict.INCONCLUSIVE
-    )
+    held = situation(now=1999, hold=("BaselineChanged", "another"), verdict=Verdict.INCONCLUSIVE)
     assert decide(held, policy) == d.Wait("BaselineChanged", "held: another")
 
 
@@ -276,3 +274,9 @@ def test_advise_ends_when_it_is_closed(phase: Phase) -> None:
 def test_advise_ends_after_the_last_hold_at_full_weight() -> None:
     assert isinstance(advise(situation(weight_percent=100, step=2, now=1019), POLICY), d.Wait)
     assert isinstance(advise(situation(weight_percent=100, step=2, now=1021), POLICY), d.FinishObserved)
+
+
+def test_a_step_that_is_held_says_what_live_traffic_says_so_far() -> None:
+    waited = decide(situation(now=1001, forming="0 of 6 canary requests bad"), POLICY)
+    assert isinstance(waited, d.Wait)
+    assert waited.message == "step 1 at 10 %: holding for 30 s; so far 0 of 6 canary requests bad"

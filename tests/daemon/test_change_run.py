@@ -444,3 +444,11 @@ def test_status_survives_its_round_trip() -> None:
     harness.until(Phase.ROLLING_BACK, **BAD)
     status = harness.saved[-1]
     assert Progress.from_status(status, 0.0).to_status(3) == status
+
+
+def test_the_message_of_a_held_step_counts_what_was_seen() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING)
+    harness.tick(canary=(3, 0), stable=(9, 0))
+    harness.tick(canary=(3, 0), stable=(11, 0))
+    assert "0 of 6 canary requests bad, 0 of 20 of the baseline" in harness.run.progress.message
