@@ -53,7 +53,6 @@ def test_it_applies_a_route_and_shows_it_in_its_columns(kubectl: Kubectl, namesp
     assert kubectl("apply", "-f", "-", stdin=route).strip() == (
         "httproute.gateway.networking.k8s.io/chat created"
     )
-    assert "unchanged" in kubectl("apply", "-f", "-", stdin=route)
     assert "serverside-applied" in kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=route
     )
