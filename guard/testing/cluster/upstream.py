@@ -22,11 +22,9 @@ from guard.testing.cluster.statuses import StatusError
 
 DEFINITIONS_GROUP = "apiextensions.k8s.io"
 _OWN_GROUPS = frozenset(row.group for row in BUILT_IN) - {DEFINITIONS_GROUP}
-# Of one connection, not of the message (RFC 9110, 7.6.1); or this server's own business.
+# Of one connection, not of the message (RFC 9110, 7.6.1), or about who asks, which this server has judged.
 _HOP = frozenset(
     {
-        "impersonate-user",
-        "impersonate-group",
         "connection",
         "host",
         "content-length",
@@ -71,7 +69,7 @@ class Upstream:
         Raises:
             StatusError: 503 where it does not answer.
         """
-        passed = {key: value for key, value in call.headers.items() if key not in _HOP}
+        passed = {key: value for key, value in call.headers.items() if not _stays(key)}
         answer = await self._send(call, passed)
         headers = tuple((key, v) for key, v in answer.headers.raw if key.lower().decode() not in _HOP)
         reply = Reply(code=answer.status_code, raw_headers=headers)
@@ -136,6 +134,10 @@ async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
         return
     finally:
         await answer.aclose()
+
+
+def _stays(header: str) -> bool:
+    return header in _HOP or header.startswith("impersonate-")
 
 
 def _established(definition: Json) -> bool:

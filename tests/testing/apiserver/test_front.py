@@ -96,3 +96,18 @@ def test_a_front_serves_no_definitions_of_its_own(tmp_path: Path, api: ApiClient
     with pytest.raises(ValueError, match="no such kind here"):
         front[0].apply([_route()])
     assert api.get(f"{DEFINITIONS}/httproutes.gateway.networking.k8s.io").status_code == 200
+
+
+def test_a_caller_who_may_not_is_refused_before_the_other_server_is_asked(
+    api: ApiClient, namespace: str
+) -> None:
+    someone = {"impersonate-user": f"system:serviceaccount:{namespace}:nobody", "impersonate-uid": "1"}
+    assert api.get(_routes(namespace), headers=someone).status_code == 403
+    rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["list"]}
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    api.made(f"{rbac}/roles", {"metadata": {"name": "r"}, "rules": [rule]})
+    subject = {"kind": "ServiceAccount", "name": "nobody", "namespace": namespace}
+    role = {"kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io"}
+    binding = {"metadata": {"name": "r"}, "subjects": [subject], "roleRef": role}
+    api.made(f"{rbac}/rolebindings", binding)
+    assert api.get(_routes(namespace), headers=someone).status_code == 200
