@@ -6,6 +6,7 @@ a merge patch). Refuses to know what the objects mean. Thread-safe: urllib3's po
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -95,9 +96,10 @@ class KubernetesClient:
         settings: Any = client.Configuration()
         try:
             _load_credentials(config, settings, kubeconfig, context)
-        except config.ConfigException as error:
+        except (config.ConfigException, ValueError, TypeError, AttributeError) as error:
             raise ConfigurationError(
-                f"no usable Kubernetes credentials ({error}); set KUBECONFIG, or pass --kubeconfig FILE"
+                f"no usable Kubernetes credentials: {_why_no_credentials(kubeconfig, context)}; "
+                "set KUBECONFIG, or pass --kubeconfig FILE"
             ) from error
         self.url = str(settings.host).rstrip("/")
         self._settings = settings
@@ -313,14 +315,41 @@ class KubernetesClient:
             response.close()
 
 
+def kubeconfig_user(kubeconfig: str | None = None, context: str | None = None) -> str | None:
+    """The user's name in the kubeconfig's context; None where there is no such file or context."""
+    from kubernetes import config
+    from yaml import YAMLError
+
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, YAMLError, TypeError, AttributeError, OSError):
+        return None
+    wanted = next((c for c in contexts if c["name"] == context), current)
+    name = (wanted or {}).get("context", {}).get("user")
+    return str(name) if name else None
+
+
 def _load_credentials(config: Any, settings: Any, kubeconfig: str | None, context: str | None) -> None:
-    if kubeconfig is None and context is None:
-        try:
-            config.load_config(client_configuration=settings)
-        except TypeError:  # neither a file nor a service account: the library trips over its own None
-            raise config.ConfigException("no kubeconfig and not in a cluster") from None
+    if kubeconfig is None and context is None and not _kubeconfigs():
+        # Not by load_config: it prints its own guesses on stdout first.
+        config.load_incluster_config(client_configuration=settings)
         return
     config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
+
+
+def _kubeconfigs() -> Sequence[str]:
+    """The files of $KUBECONFIG, else ~/.kube/config, that are there."""
+    named = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    return [path for path in map(os.path.expanduser, named.split(os.pathsep)) if os.path.exists(path)]
+
+
+def _why_no_credentials(kubeconfig: str | None, context: str | None) -> str:
+    files = [kubeconfig] if kubeconfig else [*_kubeconfigs()]
+    if not files or not os.path.exists(files[0]):
+        named = kubeconfig or os.environ.get("KUBECONFIG")
+        return f"{named} does not exist" if named else "no kubeconfig, and not in a cluster"
+    asked = f", or has no context {context}" if context else ""
+    return f"{', '.join(files)} is no kubeconfig that can be used{asked}"
 
 
 def _status_of(data: bytes) -> Object:
