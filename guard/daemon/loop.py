@@ -25,7 +25,8 @@ from guard.daemon.act import Actor
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
-from guard.daemon.progress import Progress, rfc3339
+from guard.daemon.operator import who
+from guard.daemon.progress import QUEUED, Progress, rfc3339
 from guard.daemon.record import Recorder, Render, Subject
 from guard.daemon.upkeep import Upkeep
 from guard.errors import ConfigurationError, NotFoundError, TidegateError
@@ -129,11 +130,33 @@ class Daemon:
         """One Change's part of a tick; the first of a Guard is begun, the others wait."""
         if name not in self._running:
             if change["spec"].get("guard") in busy:
+                self._queue(change)
                 return
             self._begin(change)
             busy.add(change["spec"].get("guard"))
         if name in self._running:
             self._advance(name, change)
+
+    def _queue(self, change: Object) -> None:
+        """Says once what a Change waits for; one that is closed meanwhile ends without a turn."""
+        name, guard = change["metadata"]["name"], change["spec"].get("guard")
+        status = change.get("status") or {}
+        if status.get("phase") not in (None, Phase.PENDING):
+            return  # another guard had begun it
+        if change["spec"].get("action") == Intent.CLOSE:
+            self._end_unstarted(change, Reason.ABANDONED, "closed by an operator")
+            self._ended.add(change["metadata"]["uid"])
+            return
+        ahead = next((n for n, r in self._running.items() if r.run.guard_name == guard), None)
+        message = f"waits for change/{ahead}"
+        if ahead is None or (status.get("reason"), status.get("message")) == (QUEUED, message):
+            return
+        now = self._now()
+        progress = Progress(opened_at=now)
+        progress.generation = change["metadata"].get("generation")
+        progress.enter(Phase.PENDING, now, QUEUED, message)
+        body = {"status": progress.to_status(len(change["spec"]["plan"]["guard"].get("steps") or []))}
+        self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
 
     def _begin(self, change: Object) -> None:
         name = change["metadata"]["name"]
@@ -143,7 +166,7 @@ class Daemon:
             api_key = self._api_key(spec.plan.guard)
         except ConfigurationError as error:
             if status.get("phase") in (None, Phase.PENDING):
-                self._refuse(change, str(error))
+                self._end_unstarted(change, Reason.REFUSED, str(error))
             else:  # users may be on its canary: ending it here would leave the weight where it is
                 log.error("change %s: cannot go on: %s", name, error)
             return
@@ -181,6 +204,10 @@ class Daemon:
         running = self._running[name]
         self._compare_spec(running.run, change)
         action = change["spec"].get("action")
+        progress = running.run.progress
+        if action and action != progress.asked:
+            progress.note(self._now(), f"Operator{action}", f"{action}, asked for by {who(change)}")
+        progress.asked = action
         running.run.intent = Intent(action) if action else None
         if change["metadata"].get("deletionTimestamp"):
             running.run.intent = Intent.CLOSE
@@ -291,15 +318,14 @@ class Daemon:
             )
         running.announced = len(timeline)
 
-    def _refuse(self, change: Object, message: str) -> None:
-        """A Change that cannot even be read ends here, with the reason in its condition."""
+    def _end_unstarted(self, change: Object, reason: Reason, message: str) -> None:
+        """A Change that cannot be read, or was closed before its turn: why stands in its condition."""
         name = change["metadata"]["name"]
         now = self._now()
-        progress = Progress(opened_at=now, phase=Phase.FINISHED, stage_started_at=now, ended=Reason.REFUSED)
-        progress.reason, progress.message, progress.finished_at = str(Reason.REFUSED), message, now
-        progress.note(now, str(Reason.REFUSED), message)
-        log.warning("change %s: refused: %s", name, message)
+        progress = Progress(opened_at=now, stage_started_at=now)
         progress.generation = change["metadata"].get("generation")
+        progress.end(reason, now, message)
+        log.warning("change %s: %s: %s", name, reason, message)
         body = {"status": progress.to_status(0)}
         self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
 

@@ -12,6 +12,7 @@ from guard.core.change import Phase, Reason, settled
 from guard.core.verdict import Verdict
 
 MAX_TIMELINE = 60  # the rest is in the evidence; an object in Kubernetes must stay small
+QUEUED = "Queued"  # behind another Change of its Guard
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Progress:
 
     Attributes:
         generation: Of the Change, when it was last read.
+        asked: The operator's action that the timeline has told of already.
         spec_digest: Of the Change's spec as it began (`guard.api.change.frozen_digest`).
     """
 
@@ -67,6 +69,7 @@ class Progress:
     evidence: str | None = None
     evidence_digest: str | None = None
     generation: int | None = None
+    asked: str | None = None
     spec_digest: str | None = None
     suites: list[dict[str, str]] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
@@ -137,6 +140,7 @@ class Progress:
             "evidence": self.evidence,
             "evidenceDigest": self.evidence_digest,
             "specDigest": self.spec_digest,
+            "asked": self.asked,
             "suites": list(self.suites),
             "conditions": self._conditions(),
             "timeline": [
@@ -150,6 +154,9 @@ class Progress:
         """What a predecessor wrote; a Change without status begins now."""
         if not status.get("phase"):
             return cls(opened_at=now, stage_started_at=now)
+        if status["reason"] == QUEUED:  # its deadlines run from its turn
+            timeline = [Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status["timeline"]]
+            return cls(opened_at=now, stage_started_at=now, timeline=timeline)
         rollback = status.get("rollback") or {}
         ended = Reason(status["reason"]) if status["phase"] == Phase.FINISHED else None
         return cls(
@@ -171,6 +178,7 @@ class Progress:
             evidence=status.get("evidence"),
             evidence_digest=status.get("evidenceDigest"),
             spec_digest=status.get("specDigest"),
+            asked=status.get("asked"),
             suites=list(status.get("suites") or []),
             timeline=[
                 Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status.get("timeline") or []

@@ -122,3 +122,46 @@ def test_an_action_is_no_edit(client: KubernetesClient, plan: Plan, daemon: None
     client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Close"}})
     found = until(client, CHANGES, "ops-1", is_finished)
     assert (found["status"]["reason"], found["status"]["message"]) == ("Abandoned", "closed by an operator")
+
+
+def test_a_change_behind_another_says_so_and_begins_when_that_has_ended(
+    client: KubernetesClient, plan: Plan, daemon: None
+) -> None:
+    open_change(client, plan)
+    until(client, CHANGES, "ops-1", is_pending)
+    open_change(client, plan, "ops-2")
+    found = until(client, CHANGES, "ops-2", is_pending)["status"]
+    assert (found["reason"], found["message"]) == ("Queued", "waits for change/ops-1")
+    client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Close"}})
+    found = until(client, CHANGES, "ops-2", lambda s: is_pending(s) and s["reason"] != "Queued")["status"]
+    assert found["timeline"][0]["kind"] == "Queued"
+
+
+def test_a_change_that_is_closed_while_it_waits_ends_without_a_turn(
+    client: KubernetesClient, plan: Plan, daemon: None
+) -> None:
+    open_change(client, plan)
+    until(client, CHANGES, "ops-1", is_pending)
+    open_change(client, plan, "ops-2")
+    client.patch_merge(CHANGES, NAMESPACE, "ops-2", {"spec": {"action": "Close"}})
+    assert until(client, CHANGES, "ops-2", is_finished)["status"]["reason"] == "Abandoned"
+    assert is_pending(client.get(CHANGES, NAMESPACE, "ops-1")["status"])
+
+
+def test_what_an_operator_asks_for_stands_in_the_timeline_once_with_who(
+    client: KubernetesClient, plan: Plan, guard: None, tmp_path: Path
+) -> None:
+    by_ann = {"metadata": {"annotations": {"tidegate.dev/asked-by": "Hold ann"}}, "spec": {"action": "Hold"}}
+    with guarding(client, tmp_path):
+        open_change(client, plan)
+        until(client, CHANGES, "ops-1", is_pending)
+        client.patch_merge(CHANGES, NAMESPACE, "ops-1", by_ann)
+        until(client, CHANGES, "ops-1", lambda status: bool(status.get("timeline")))
+    with guarding(client, tmp_path):
+        client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Close"}})
+        found = until(client, CHANGES, "ops-1", is_finished)["status"]["timeline"]
+    assert [(entry["kind"], entry["message"]) for entry in found] == [
+        ("OperatorHold", "Hold, asked for by ann"),
+        ("OperatorClose", "Close, asked for by an operator"),
+        ("Abandoned", "closed by an operator"),
+    ]
