@@ -18,7 +18,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("guard.cli.probe", "Judge what serves now, once or every few minutes, with metrics."),
     "load": ("guard.cli.load", "Send open-loop streaming load and keep every request."),
     "guard": ("guard.cli.guard", "The daemon: judge each Change, move its weight, roll it back."),
-    "change": ("guard.cli.change", "Open, list and close Changes."),
+    "change": ("guard.cli.change", "Open, list, wait for and close Changes."),
     "promote": ("guard.cli.intent:promote", "Take the rest of a Change's steps now."),
     "hold": ("guard.cli.intent:hold", "Stay at the current step."),
     "resume": ("guard.cli.intent:resume", "Go on after a hold."),

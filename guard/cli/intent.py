@@ -1,11 +1,11 @@
 """`tidegate promote|hold|resume|rollback CHANGE`: an operator's intent, written into the Change.
 
-The commands write only `spec.action`; the guard acts on it at its next tick.
+The commands write only `spec.action` and who asked; the guard acts on it at its next tick.
 """
 
 import click
 
-from guard.cli.kube import cluster_options, connect, need_crds
+from guard.cli.kube import ask_for, cluster_options, connect, need_crds, requester
 
 _HELP = {
     "Promote": "Take the rest of the steps without waiting for their holds.",
@@ -20,11 +20,9 @@ def _command(name: str, action: str) -> click.Command:
     @cluster_options
     @click.argument("change")
     def run(namespace: str, context: str | None, kubeconfig: str | None, change: str) -> None:
-        from guard.adapters.kubernetes.client import CHANGES
-
         client = connect(kubeconfig, context)
         need_crds(client)
-        client.patch_merge(CHANGES, namespace, change, {"spec": {"action": action}})
+        ask_for(client, namespace, change, action, requester(client, kubeconfig, context))
         click.echo(f"change/{change}: {action} requested")
 
     return run
