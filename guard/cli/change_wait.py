@@ -6,7 +6,7 @@ for a moment.
 """
 
 import json
-import time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,12 +36,12 @@ def wait_for_end(
     Raises:
         TidegateError: There is no such Change, or the API was away for `AWAY_SECONDS`.
     """
-    change, deadline, told = change_named(client, namespace, name), time.monotonic() + timeout_seconds, Told()
+    change, deadline, told = change_named(client, namespace, name), monotonic() + timeout_seconds, Told()
     uid = change["metadata"]["uid"]
     while not told.ended(change):
-        if time.monotonic() >= deadline:
+        if monotonic() >= deadline:
             return _gave_up(change, as_json, "not ended within --timeout")
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
         found = _asked(client, namespace, name)
         if found is None or found["metadata"]["uid"] != uid:
             return _gave_up(change, as_json, "deleted before it ended")
@@ -75,16 +75,16 @@ def _asked(client: "KubernetesClient", namespace: str, name: str) -> dict[str, A
     from guard.adapters.kubernetes.client import CHANGES
     from guard.errors import NotFoundError, UnreachableError
 
-    away_until = time.monotonic() + AWAY_SECONDS
+    away_until = monotonic() + AWAY_SECONDS
     while True:
         try:
             return client.get(CHANGES, namespace, name)
         except NotFoundError:
             return None
         except UnreachableError:
-            if time.monotonic() >= away_until:
+            if monotonic() >= away_until:
                 raise
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
 
 
 def _code(status: dict[str, Any]) -> int:

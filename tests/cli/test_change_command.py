@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from guard.adapters.kubernetes.client import CHANGES, DEPLOYMENTS, GUARDS, KubernetesClient
 from guard.adapters.opening import change_document
 from guard.api.change import Plan
-from guard.cli import cli
+from guard.cli import change_wait, cli
 from guard.core.change import Phase, Reason
 from guard.core.verdict import Verdict
 from guard.daemon.progress import Decision, Progress
@@ -75,6 +75,31 @@ def test_a_change_that_does_not_end_in_time_is_3_with_where_it_was(
     done = tidegate(kubeconfig, "change", "wait", "ops-1", "--timeout", "0s", "--json")
     assert (done.return_value, json.loads(done.stdout)["exit_code"]) == (3, 3)
     assert "no guard has taken it up" in done.stderr
+
+
+def test_what_happens_while_a_pipeline_waits_is_told_once(
+    client: KubernetesClient, plan: Plan, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = under_way(Phase.PROGRESSING)
+    begun.note(1001.0, "StepEntered", "step 1 of 3")
+    opened(client, plan, progress=begun)
+    body = {"status": ended(Reason.ROLLED_BACK).to_status(3)}
+    monkeypatch.setattr(
+        change_wait, "sleep", lambda _: client.patch_merge(CHANGES, NAMESPACE, "ops-1", body, "status")
+    )
+    done = tidegate(kubeconfig, "change", "wait", "ops-1")
+    assert done.return_value == 1
+    assert done.stderr.splitlines() == ["StepEntered: step 1 of 3", "RolledBack: the end"]
+
+
+def test_a_change_that_is_deleted_while_a_pipeline_waits_is_3(
+    client: KubernetesClient, plan: Plan, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(client, plan)
+    monkeypatch.setattr(change_wait, "sleep", lambda _: client.delete(CHANGES, NAMESPACE, "ops-1"))
+    done = tidegate(kubeconfig, "change", "wait", "ops-1")
+    assert done.return_value == 3
+    assert "deleted before it ended" in done.stderr
 
 
 def refusal(done: Result) -> str:
