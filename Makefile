@@ -98,7 +98,7 @@ test-unit: setup ## Seconds, no servers but our own doubles
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 test-component: setup ## Processes and servers of our own: doubles, suites, load workers
-	$(BIN)/pytest -q -m component
+	$(BIN)/pytest -q -m component -n 2 --dist loadfile
 
 test-real: setup ## Real llama.cpp, Traefik and kubectl
 	$(BIN)/pytest -q -m real

@@ -71,8 +71,8 @@ def test_usage_error_is_an_error_in_its_own_words(tmp_path: Path) -> None:
 
 
 def test_unknown_suite_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no suite 'policy': there are eval, load, smoke"):
-        start_suite("policy", candidate="http://x", out_dir=tmp_path, timeout=1.0)
+    with pytest.raises(ConfigurationError, match=r"no suite 'nope': there are eval, load, policy, smoke"):
+        start_suite("nope", candidate="http://x", out_dir=tmp_path, timeout=1.0)
 
 
 def test_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
