@@ -130,8 +130,23 @@ def next_folder(parent: Path, name: str) -> Path:
     return parent / f"{name}~{int(number or 1) + 1}"
 
 
+def check_replaceable(path: Path) -> None:
+    """Refuses what a rename would destroy: as root, /dev/null would become a regular file.
+
+    Raises:
+        ConfigurationError: Something is there that is no regular file.
+    """
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        raise ConfigurationError(f"{path}: is there and is no regular file; name a file of your own")
+
+
 def replace_file(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all; its folder is made."""
+    """Write a file whole or not at all; its folder is made.
+
+    Raises:
+        ConfigurationError: Something is there that is no regular file.
+    """
+    check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(content)

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from guard.adapters.artifacts import check_replaceable
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.errors import ConfigurationError, NotFoundError
 
@@ -61,7 +62,10 @@ def write_requests(path: Path | str, samples: Sequence[RequestSample], metadata:
         path: The file to write; its folder must exist. A file that is there is replaced, whole or not at all.
         samples: Rows. `token_at` is written null where it is empty, so that unknown and none read alike.
         metadata: A JSON document about the file (clock, workers' Unix offsets, plan).
+    Raises:
+        ConfigurationError: `path` is there and is no regular file.
     """
+    check_replaceable(Path(path))
     columns = {name: [_cell(getattr(sample, name)) for sample in samples] for name in COLUMNS}
     table = pa.table(columns, schema=SCHEMA)
     document = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)

@@ -122,6 +122,9 @@ def _seconds(duration: str) -> float:
 
 
 def _check_folder(out: Path) -> None:
+    from guard.adapters.artifacts import check_replaceable
+
+    check_replaceable(out)
     folder = out.absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise click.UsageError(f"--out {out}: there is no folder {folder} that can be written")

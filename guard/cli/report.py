@@ -143,10 +143,11 @@ def _reached(folder: "EvidenceFolder", start: Path) -> str:
 
 
 def _write(contents: dict[Path, bytes], folder: "EvidenceFolder") -> None:
-    from guard.adapters.artifacts import replace_file
+    from guard.adapters.artifacts import check_replaceable, replace_file
     from guard.errors import ConfigurationError
 
     for path in contents:
+        check_replaceable(path)
         if path.resolve().is_relative_to(folder.evidence.resolve()):
             raise ConfigurationError(f"{path}: inside the evidence, which would then not be whole any more")
     for path, content in contents.items():

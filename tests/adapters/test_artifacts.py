@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from guard.adapters.artifacts import OutputFolder, canonical
+from guard.adapters.artifacts import OutputFolder, canonical, replace_file
 from guard.core.evidence import FORMAT
 from guard.errors import ConfigurationError
 
@@ -91,3 +91,15 @@ def test_link_out_of_the_folder_is_not_followed(tmp_path):
     folder = OutputFolder.prepare(tmp_path / "out", [])
     os.symlink(tmp_path / "secret.txt", folder.evidence / "link")
     assert [file.path for file in folder.seal()] == ["evidence/manifest.json"]
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
+    """As root a rename would put a regular file in the place of /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(ConfigurationError, match="no regular file"):
+            replace_file(path, b"report")
+    assert pipe.is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"]

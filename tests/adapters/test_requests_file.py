@@ -1,3 +1,4 @@
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def test_metadata_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_columns_are_the_fields_of_a_sample() -> None:
     assert set(COLUMNS) == {field.name for field in fields(RequestSample)}
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match="no regular file"):
+        write_requests(tmp_path / "pipe", [FULL], {})
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_no_samples_make_a_file_with_all_columns(tmp_path: Path) -> None:

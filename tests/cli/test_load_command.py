@@ -163,6 +163,7 @@ def test_a_pipeline_that_cancels_gets_what_was_measured(runtime: ScriptedRuntime
         ({"--duration": "soon"}, "expected seconds, or such as 90s or 5m"),
         ({"--api-key-env": "TIDEGATE_NO_SUCH"}, "no such variable"),
         ({"--out": "/no/such/folder/l.parquet"}, "there is no folder /no/such/folder"),
+        ({"--out": "/dev/null"}, "no regular file"),
         ({"--config": "/no/such/file.yaml"}, "No such file"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, dict) else "",

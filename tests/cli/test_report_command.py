@@ -154,6 +154,14 @@ def test_nothing_is_written_into_the_evidence(report, copy):
     assert not (copy / "evidence/suites/report.html").exists()
 
 
+def test_a_pipe_or_a_device_is_refused_before_anything_is_written(report, copy, tmp_path):
+    os.mkfifo(tmp_path / "pipe.html")
+    code, _, error = report(copy, "-o", tmp_path / "report.md", "-o", tmp_path / "pipe.html")
+    assert code == 3
+    assert "pipe.html: is there and is no regular file" in error
+    assert not (tmp_path / "report.md").exists()
+
+
 def test_a_foreign_folder_is_refused_by_name(report, tmp_path):
     code, _, error = report(tmp_path)
     assert code == 3
