@@ -82,9 +82,14 @@ def mcnemar_power(pairs: int, drop: float, won_ratio: float, alpha: float) -> fl
     return power
 
 
-def smallest_drop_found(pairs: int, won_ratio: float, alpha: float, power: float = 0.8) -> float | None:
-    """The smallest true drop of the pass rate found with this power, to 0.1 points; None when none is."""
-    low, high = 0, int(1000 * (1 - 2 * won_ratio))
+def smallest_drop_found(
+    pairs: int, won_ratio: float, baseline_ratio: float, alpha: float, power: float = 0.8
+) -> float | None:
+    """The smallest true drop of the pass rate found with this power, to 0.1 points; None when none is.
+
+    No more can be lost than the share of items that the baseline passes, `baseline_ratio`.
+    """
+    low, high = 0, int(1000 * min(1 - 2 * won_ratio, baseline_ratio - won_ratio) + 1e-9)
     if high <= 0 or mcnemar_power(pairs, high / 1000, won_ratio, alpha) < power:
         return None
     while high - low > 1:

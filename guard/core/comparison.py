@@ -50,6 +50,8 @@ def judge_pairs(pairs: Sequence[PairedItem], *, policy: str = "NoHarmFound", min
     NoHarmFound passes at `min_items` pairs and says which drop would have been found with probability 80 %,
     computed exactly with pairs won at the observed rate and the rest of the discordant ones lost.
     NonInferior passes only on Tango's proof that the drop is below 7 points (one-sided 5 %).
+    A baseline that passes so few items that not even the loss of them all would have been found makes both
+    INCONCLUSIVE, unless the same test shows that the canary is better: nothing else could have come out.
 
     Raises:
         ValueError: The policy is neither.
@@ -64,10 +66,17 @@ def judge_pairs(pairs: Sequence[PairedItem], *, policy: str = "NoHarmFound", min
     won = [p.item for p in pairs if p.canary_pass and not p.baseline_pass]
     n = len(pairs)
     p_value = mcnemar_p(len(lost), len(won))
-    drop = smallest_drop_found(n, len(won) / n, PAIRED_ALPHA, POWER)
-    z = tango_z(len(lost), len(won), n, QUALITY_MARGIN)
-    verdict, why = _paired_verdict(p_value, z, n, policy, min_items, drop)
     canary, baseline = (sum(p.canary_pass for p in pairs), sum(p.baseline_pass for p in pairs))
+    drop = smallest_drop_found(n, len(won) / n, baseline / n, PAIRED_ALPHA, POWER)
+    z = tango_z(len(lost), len(won), n, QUALITY_MARGIN)
+    if p_value <= PAIRED_ALPHA:
+        verdict, why = Verdict.FAIL, f"the canary is worse (p <= {PAIRED_ALPHA})"
+    elif n < min_items:
+        verdict, why = Verdict.INCONCLUSIVE, f"{n} pairs, at least {min_items} are needed"
+    elif drop is None:
+        verdict, why = _blind(len(lost), len(won), baseline)
+    else:
+        verdict, why = _by_policy(policy, z, drop)
     return Check(
         "eval-paired",
         verdict,
@@ -93,20 +102,20 @@ def judge_pairs(pairs: Sequence[PairedItem], *, policy: str = "NoHarmFound", min
     )
 
 
-def _paired_verdict(
-    p_value: float, z: float, n: int, policy: str, min_items: int, drop: float | None
-) -> tuple[Verdict, str]:
-    if p_value <= PAIRED_ALPHA:
-        return Verdict.FAIL, f"the canary is worse (p <= {PAIRED_ALPHA})"
-    if n < min_items:
-        return Verdict.INCONCLUSIVE, f"{n} pairs, at least {min_items} are needed"
+def _by_policy(policy: str, z: float, drop: float) -> tuple[Verdict, str]:
     if policy == "NonInferior" and z <= TANGO_Z:
         return Verdict.INCONCLUSIVE, f"not proven that the drop is below {100 * QUALITY_MARGIN:.0f} points"
     if policy == "NonInferior":
         return Verdict.PASS, f"the drop is below {100 * QUALITY_MARGIN:.0f} points (one-sided 5 %)"
-    if drop is None:
-        return Verdict.PASS, "no harm found, and no drop would have been found with probability 80 %"
     return Verdict.PASS, f"a drop of {100 * drop:.0f} points would have been found with probability 80 %"
+
+
+def _blind(lost: int, won: int, baseline: int) -> tuple[Verdict, str]:
+    """No drop could be found: only a canary that is shown to be better passes."""
+    if mcnemar_p(won, lost) <= PAIRED_ALPHA:
+        return Verdict.PASS, f"the canary is better (p <= {PAIRED_ALPHA})"
+    why = "so not even the loss of them all would have been found with probability 80 %"
+    return Verdict.INCONCLUSIVE, f"the baseline passes {baseline or 'none'}, {why}"
 
 
 def _pass_ratio_limit(baseline: int, n: int, won: int, policy: str) -> float | None:

@@ -55,6 +55,7 @@ def _answered(pairs: Sequence[Pair]) -> Check:
     """Did the candidate answer, as the baseline did? An HTTP error or a broken stream is no answer.
 
     FAIL by the exact McNemar test of the paired items at .01, or without a baseline when none was answered.
+    Nothing compares the answers then; but none right of all is no PASS, whoever is to blame: INCONCLUSIVE.
     """
     silent = {arm: [pair[arm]["outcome"] != Outcome.OK for pair in pairs if arm in pair] for arm in Arm}
     canary, baseline = silent[Arm.CANARY], silent[Arm.BASELINE]
@@ -63,10 +64,14 @@ def _answered(pairs: Sequence[Pair]) -> Check:
     p_value = mcnemar_p(lost, won) if both else None
     reason = f"the candidate left {sum(canary)} of {len(canary)} items without an answer"
     reason += f", the baseline {sum(baseline)}" if both else ""
+    verdict = _answered_verdict(sum(canary), len(canary), lost, won, p_value)
+    if verdict is Verdict.PASS and not both and not any(pair[Arm.CANARY]["passed"] for pair in pairs):
+        verdict = Verdict.INCONCLUSIVE
+        reason += f"; 0 of {len(pairs)} right: nothing to go by without a baseline"
     errors = {str(pair[Arm.CANARY]["error"]) for pair in pairs if pair[Arm.CANARY]["error"]}
     return Check(
         "eval-answered",
-        _answered_verdict(sum(canary), len(canary), lost, won, p_value),
+        verdict,
         reason,
         "errors",
         value=sum(canary) / len(canary),

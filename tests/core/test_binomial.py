@@ -41,10 +41,16 @@ def test_power_counts_the_ways_to_fail_when_pairs_are_only_lost():
 
 
 def test_more_pairs_find_a_smaller_drop():
-    found = [smallest_drop_found(n, 0.02, 0.01) for n in (16, 40, 100, 400)]
+    found = [smallest_drop_found(n, 0.02, 0.9, 0.01) for n in (16, 40, 100, 400)]
     assert found == sorted(found, reverse=True)
     assert found[-1] < 0.08
-    assert smallest_drop_found(6, 0.0, 0.01) is None
+    assert smallest_drop_found(6, 0.0, 1.0, 0.01) is None
+
+
+def test_no_drop_is_found_that_is_larger_than_what_the_baseline_passes():
+    assert smallest_drop_found(40, 0.0, 0.0, 0.01) is None
+    assert smallest_drop_found(40, 0.0, 0.2, 0.01) is None
+    assert 0.2 < smallest_drop_found(40, 0.0, 0.25, 0.01) <= 0.25
 
 
 def _restricted_z(lost, won, pairs, margin):

@@ -54,6 +54,21 @@ def test_non_inferior_passes_on_proof_only(n, verdict):
     assert judge_pairs(_pairs(both=n), policy="NonInferior").verdict is verdict
 
 
+@pytest.mark.parametrize("policy", ["NoHarmFound", "NonInferior"])
+@pytest.mark.parametrize(("both", "words"), [(0, "baseline passes none"), (8, "baseline passes 8")])
+def test_a_baseline_that_passes_too_little_to_lose_is_inconclusive(policy, both, words):
+    check = judge_pairs(_pairs(both=both, neither=40 - both), policy=policy)
+    assert check.verdict is Verdict.INCONCLUSIVE
+    assert words in check.reason
+    assert "not even the loss of them all would have been found" in check.reason
+    assert check.detail["smallest_drop_found"] is None
+
+
+def test_a_canary_that_is_shown_to_be_better_needs_no_drop_to_be_found():
+    assert judge_pairs(_pairs(both=3, won=7, neither=10)).verdict is Verdict.PASS
+    assert judge_pairs(_pairs(both=3, won=6, neither=11)).verdict is Verdict.INCONCLUSIVE
+
+
 def test_unknown_policy_is_refused():
     with pytest.raises(ValueError, match="NoHarmFound"):
         judge_pairs(_pairs(both=20), policy="Hope")

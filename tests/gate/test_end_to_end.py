@@ -12,6 +12,7 @@ import pytest
 
 from guard.adapters.evidence import parse_report
 from guard.testing.runtime import Fault, Script, ScriptedRuntime
+from tests.suites.suite_runs import knowing
 
 pytestmark = pytest.mark.component
 
@@ -28,13 +29,17 @@ objectives:
 
 @pytest.fixture
 def baseline():
-    with ScriptedRuntime.serve(Script(model="chat", ttft_seconds=0.02), host="127.50.4.1") as runtime:
+    with ScriptedRuntime.serve(
+        Script(model="chat", ttft_seconds=0.02, answer=knowing()), host="127.50.4.1"
+    ) as runtime:
         yield runtime.url
 
 
 @pytest.fixture
 def candidate():
-    with ScriptedRuntime.serve(Script(model="chat", ttft_seconds=0.02), host="127.50.4.2") as runtime:
+    with ScriptedRuntime.serve(
+        Script(model="chat", ttft_seconds=0.02, answer=knowing()), host="127.50.4.2"
+    ) as runtime:
         yield runtime
 
 

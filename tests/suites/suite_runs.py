@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import pytest
 import suites
 from guard.adapters.suite_runner import SETTINGS
 from guard.core.check import Check, SuiteResult
+from guard.testing.runtime.script import DEFAULT_ANSWER, Messages
+from suites.eval.dataset import SHIPPED, Item, read_items
 
 SUITES = Path(suites.__file__).parent
 HOST = "127.30.0.1"
@@ -90,6 +92,21 @@ class SuiteRunner:
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
         )
         return ended.returncode, ended.stdout + ended.stderr
+
+
+def knowing(wrong: Sequence[Item] = ()) -> Callable[[Messages], str]:
+    """Answers every shipped item right, but these; anything else with the script's own answer."""
+    right = {item.prompt: item for item in read_items(SHIPPED)}
+
+    def answer(messages: Messages) -> str:
+        item = right.get(messages[-1]["content"])
+        if item is None:
+            return DEFAULT_ANSWER
+        if item in wrong:
+            return "I cannot say."
+        return json.dumps(item.answer) if item.grader == "json" else str(item.answer)
+
+    return answer
 
 
 def _result(out: Path, suite: str) -> SuiteResult | None:

@@ -1,7 +1,6 @@
 """The eval suite against scripted runtimes that know, forget, fail and break."""
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,28 +8,14 @@ import pytest
 
 from guard.api.suites import EvalSuite
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
-from guard.testing.runtime.script import Messages
-from suites.eval.dataset import SHIPPED, Item, draw, read_items
+from suites.eval.dataset import SHIPPED, draw, read_items
 from suites.eval.finish import EVALS_SCHEMA
-from tests.suites.suite_runs import HOST, Run, SuiteRunner
+from tests.suites.suite_runs import HOST, Run, SuiteRunner, knowing
 
 pytestmark = pytest.mark.component
 
 SIXTEEN = {"suites": [{"name": "eval", "items": 16, "seed": 7}]}
 ITEMS = draw(read_items(SHIPPED), EvalSuite(name="eval", items=16, seed=7))
-
-
-def knowing(wrong: Sequence[Item] = ()) -> Callable[[Messages], str]:
-    """Answers every shipped item right, but these."""
-    right = {item.prompt: item for item in read_items(SHIPPED)}
-
-    def answer(messages: Messages) -> str:
-        item = right[messages[-1]["content"]]
-        if item in wrong:
-            return "I cannot say."
-        return json.dumps(item.answer) if item.grader == "json" else str(item.answer)
-
-    return answer
 
 
 def compare(run_suite: SuiteRunner, candidate: Script, baseline: Script, **config: object) -> Run:
@@ -71,8 +56,18 @@ def test_six_lost_pairs_are_not_enough(run_suite: SuiteRunner) -> None:
 
 
 def test_both_wrong_on_the_same_items_is_no_loss(run_suite: SuiteRunner) -> None:
-    forgetful = Script(answer=knowing(wrong=ITEMS[:12]))
+    forgetful = Script(answer=knowing(wrong=ITEMS[:4]))
     assert compare(run_suite, forgetful, forgetful).verdict == "PASS"
+
+
+@pytest.mark.parametrize("wrong", [12, 16])
+@pytest.mark.parametrize("policy", ["NoHarmFound", "NonInferior"])
+def test_two_arms_that_know_next_to_nothing_never_pass(
+    run_suite: SuiteRunner, wrong: int, policy: str
+) -> None:
+    forgetful = Script(answer=knowing(wrong=ITEMS[:wrong]))
+    run = compare(run_suite, forgetful, forgetful, policy=policy)
+    assert run.verdicts == {"eval-answered": "PASS", "eval-paired": "INCONCLUSIVE"}
 
 
 def test_non_inferior_needs_proof(run_suite: SuiteRunner) -> None:
@@ -92,6 +87,17 @@ def test_without_a_baseline_the_pass_rate_is_told_and_not_judged(run_suite: Suit
         run = run_suite("eval", runtime.url, config=SIXTEEN)
     assert run.verdicts["eval-paired"] == "NOT_COMPARED"
     assert run.checks["eval-paired"].value == 0.5
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(16, "INCONCLUSIVE"), (15, "PASS")])
+def test_without_a_baseline_no_right_answer_at_all_is_nothing_to_go_by(
+    run_suite: SuiteRunner, wrong: int, verdict: str
+) -> None:
+    with ScriptedRuntime.serve(Script(answer=knowing(wrong=ITEMS[:wrong])), HOST) as runtime:
+        run = run_suite("eval", runtime.url, config=SIXTEEN)
+    assert run.verdict == run.verdicts["eval-answered"] == verdict
+    said = "0 of 16 right: nothing to go by without a baseline" in run.checks["eval-answered"].reason
+    assert said == (wrong == 16)
 
 
 def test_candidate_that_only_errors_fails(run_suite: SuiteRunner) -> None:
