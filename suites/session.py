@@ -8,6 +8,8 @@ must see all of a suite's rows is a finisher, named in `_FINISHERS`.
 import importlib
 import json
 import os
+import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
@@ -52,8 +54,17 @@ def start(config: pytest.Config) -> None:
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[OPTIONS] = options
+    if options.out is not None:
+        _heed_interrupts()
     config.pluginmanager.register(Session(config, options), "tidegate-session")
     config.pluginmanager.import_plugin("suites.fixtures")
+
+
+def _heed_interrupts() -> None:
+    """Gate and guard end a suite by SIGINT, which a shell's background job inherits as ignored."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def suite_of(path: Path) -> str:

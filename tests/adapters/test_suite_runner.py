@@ -1,7 +1,9 @@
 """The suites' process: whatever becomes of it, there is a result."""
 
 import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,15 @@ def test_result_of_a_suite_whatever_settings_the_user_has(
     assert "sesame" not in process.log.read_text()
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background job"])
+def started_from(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A shell's background job ignores SIGINT, and so does all that it starts."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("started_from")
 def test_time_limit_ends_the_suite_and_keeps_what_it_found(tmp_path: Path) -> None:
     with ScriptedRuntime.serve(Script(faults=(Fault(FaultKind.HANG),)), HOST) as runtime:
         process = start_suite("smoke", candidate=runtime.url, out_dir=tmp_path, timeout=60.0)
