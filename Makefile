@@ -1,5 +1,7 @@
 # Everything is made in this checkout: .venv (Python), .venv-vllm (real vLLM), .api (Kubernetes' API machinery),
 # .tidegate (what runs leave).
+# Where compiled modules may not be kept, each process of a suite or a test compiles them anew: 2 s of CPU.
+export PYTHONDONTWRITEBYTECODE :=
 PYTHON ?= python3
 ENGINE ?= llamacpp
 API ?= fake
@@ -29,7 +31,8 @@ setup: .venv/.done ## Make .venv with everything the demo and the tests need
 
 # The lock is complete, so nothing is resolved; the project's own build uses the locked backend.
 .venv/.done: pyproject.toml requirements.lock | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes \
+	  --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
