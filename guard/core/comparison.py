@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from guard.core.binomial import fisher_p, mcnemar_p, smallest_drop_found, tango_z
+from guard.core.binomial import fisher_p, mcnemar_p, mcnemar_power, smallest_drop_found, tango_z
 from guard.core.check import Check
 from guard.core.latency_comparison import compare_latency as compare_latency
 from guard.core.samples import Outcome, RequestSample, window_seconds
@@ -73,7 +73,7 @@ def judge_pairs(pairs: Sequence[PairedItem], *, policy: str = "NoHarmFound", min
         verdict, why = Verdict.FAIL, f"the canary is worse (p <= {PAIRED_ALPHA})"
     elif n < min_items:
         verdict, why = Verdict.INCONCLUSIVE, f"{n} pairs, at least {min_items} are needed"
-    elif drop is None:
+    elif mcnemar_power(n, baseline / n, 0.0, PAIRED_ALPHA) < POWER:
         verdict, why = _blind(len(lost), len(won), baseline)
     else:
         verdict, why = _by_policy(policy, z, drop)
@@ -102,16 +102,19 @@ def judge_pairs(pairs: Sequence[PairedItem], *, policy: str = "NoHarmFound", min
     )
 
 
-def _by_policy(policy: str, z: float, drop: float) -> tuple[Verdict, str]:
+def _by_policy(policy: str, z: float, drop: float | None) -> tuple[Verdict, str]:
     if policy == "NonInferior" and z <= TANGO_Z:
         return Verdict.INCONCLUSIVE, f"not proven that the drop is below {100 * QUALITY_MARGIN:.0f} points"
     if policy == "NonInferior":
         return Verdict.PASS, f"the drop is below {100 * QUALITY_MARGIN:.0f} points (one-sided 5 %)"
-    return Verdict.PASS, f"a drop of {100 * drop:.0f} points would have been found with probability 80 %"
+    harm = (
+        "the loss of all that the baseline passes" if drop is None else f"a drop of {100 * drop:.0f} points"
+    )
+    return Verdict.PASS, f"{harm} would have been found with probability 80 %"
 
 
 def _blind(lost: int, won: int, baseline: int) -> tuple[Verdict, str]:
-    """No drop could be found: only a canary that is shown to be better passes."""
+    """Too little to lose: only a canary that is shown to be better passes."""
     if mcnemar_p(won, lost) <= PAIRED_ALPHA:
         return Verdict.PASS, f"the canary is better (p <= {PAIRED_ALPHA})"
     why = "so not even the loss of them all would have been found with probability 80 %"

@@ -64,6 +64,12 @@ def test_a_baseline_that_passes_too_little_to_lose_is_inconclusive(policy, both,
     assert check.detail["smallest_drop_found"] is None
 
 
+def test_wins_and_losses_by_chance_are_no_reason_to_hold_where_a_collapse_would_have_been_found():
+    check = judge_pairs(_pairs(both=8, lost=2, won=2))
+    assert (check.verdict, check.detail["smallest_drop_found"]) == (Verdict.PASS, None)
+    assert "the loss of all that the baseline passes would have been found" in check.reason
+
+
 def test_a_canary_that_is_shown_to_be_better_needs_no_drop_to_be_found():
     assert judge_pairs(_pairs(both=3, won=7, neither=10)).verdict is Verdict.PASS
     assert judge_pairs(_pairs(both=3, won=6, neither=11)).verdict is Verdict.INCONCLUSIVE
