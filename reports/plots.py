@@ -11,6 +11,7 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from guard.core.evidence import Report
+from guard.core.latency import quantile
 from guard.core.samples import Arm, Outcome
 from guard.core.series import RequestPoint
 from reports.svg import BOTTOM, LEFT, RIGHT, TOP, Figure, Scale
@@ -178,7 +179,7 @@ def _failed(point: RequestPoint) -> bool:
 def _medians(report: Report, values: dict[Arm, list[float]]) -> str:
     names = arm_names(report)
     return "; ".join(
-        f"{names[arm]}: median {duration(found[len(found) // 2])} of {len(found)}"
+        f"{names[arm]}: median {duration(quantile(found, 0.5))} of {len(found)}"
         for arm, found in values.items()
         if found
     )

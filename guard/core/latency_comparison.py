@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guard.core.check import Check
+from guard.core.latency import quantile
 from guard.core.samples import Outcome, RequestSample
 from guard.core.verdict import NotJudged, Verdict
 
@@ -49,6 +50,8 @@ INTERVAL_Z = 1.96
 CAP_FACTOR = 6.0  # a request still waiting counts as 6 x the baseline's p99, as everywhere
 SPREAD_PRIOR = 8.0  # blocks' worth of belief that pairs are independent
 NOTICEABLE = 1.25
+MUCH_FASTER = 1 / NOTICEABLE
+FASTER = "faster; where the baseline served other requests meanwhile, this hides a slowdown"
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,15 @@ def compare_latency(
         signal: TTFT (from the scheduled time) or ITL (the request's mean gap).
         min_requests: Needed in each arm; fewer is INCONCLUSIVE unless it is a FAIL, none is NO_DATA.
     Returns:
-        `value` and `baseline_value` are medians in seconds; effect and 95 % interval stand in `detail`.
+        `value` and `baseline_value` are medians of what was measured, in seconds, None where half never got
+        there; effect and 95 % interval stand in `detail`. Only the effect rests on the capped values.
     """
     name = f"{signal}-compared"
     if baseline is None:
         return Check(name, NotJudged.NOT_COMPARED, "not compared: no baseline", signal, unit="seconds")
     known = [x for s in baseline if (x := _known(s, signal)) is not None]
-    cap = CAP_FACTOR * float(np.quantile(known, 0.99)) if known else math.inf
+    p99 = quantile(known, 0.99)
+    cap = math.inf if p99 is None else CAP_FACTOR * p99
     ours, theirs = (_values(arm, signal, cap) for arm in (canary, baseline))
     if not ours or not known:
         reason = f"{len(ours)} canary and {len(known)} baseline requests have a {signal.upper()}"
@@ -117,24 +122,36 @@ def _check(
     ours: list["Timed"],
     theirs: list["Timed"],
 ) -> Check:
-    p50, p50_baseline = (float(np.median([t.seconds for t in arm])) for arm in (ours, theirs))
+    p50, p50_baseline = (_p50(arm) for arm in (ours, theirs))
     starts = [t.at for t in (*ours, *theirs)]
-    shown = f"p50 {p50:.3g} s against {p50_baseline:.3g} s"
+    shown = f"p50 {_seconds(p50)} against {_seconds(p50_baseline)}"
+    capped = [sum(t.seconds < t.measured for t in arm) for arm in (ours, theirs)]
     if effect is not None:
-        shown = f"x{effect.ratio():.2f} (95 % {_interval(effect)}), {shown}"
+        least = "at least " if capped[0] > capped[1] else ""
+        shown = f"{least}x{effect.ratio():.2f} (95 % {_interval(effect)}), {shown}"
     return Check(
         name,
         verdict,
         f"{signal.upper()} {shown}: {why}",
         signal,
         value=p50,
-        limit=p50_baseline * LIMITS[signal].fail_ratio,
+        limit=None if p50_baseline is None else p50_baseline * LIMITS[signal].fail_ratio,
         baseline_value=p50_baseline,
         unit="seconds",
         samples=len(ours),
         window_seconds=max(starts) - min(starts),
-        detail={} if effect is None else _detail(effect, LIMITS[signal]),
+        detail={} if effect is None else {**_detail(effect, LIMITS[signal]), "capped": capped[0]},
     )
+
+
+def _p50(arm: list["Timed"]) -> float | None:
+    """Of what was measured; None when it falls among requests that never got there."""
+    found = quantile([t.measured for t in arm], 0.5)
+    return None if found == math.inf else found
+
+
+def _seconds(value: float | None) -> str:
+    return "never reached" if value is None else f"{value:.3g} s"
 
 
 def _interval(effect: Effect) -> str:
@@ -163,21 +180,27 @@ def _verdict(effect: Effect | None, limits: Limits, smaller: int, min_requests: 
         return Verdict.INCONCLUSIVE, "too few requests at the same moments to compare"
     over = effect.log_ratio - math.log(limits.margin)
     if effect.ratio() >= limits.fail_ratio and over > FAIL_Z * effect.build_error:
-        return Verdict.FAIL, f"slower than x{limits.margin:.2f} beyond what machines and noise explain"
+        return (
+            Verdict.FAIL,
+            f"slower by x{limits.fail_ratio:.2f} or more, and not by machines and noise alone",
+        )
     if smaller < min_requests:
         return Verdict.INCONCLUSIVE, f"{smaller} requests an arm, at least {min_requests} are needed"
     if effect.ratio() >= NOTICEABLE and over > DOUBT_Z * effect.doubt_error:
         return Verdict.INCONCLUSIVE, "slower in this run, but machine or noise may explain it; run longer"
+    if effect.ratio(INTERVAL_Z) < MUCH_FASTER:
+        return Verdict.PASS, FASTER
     found = _smallest_found(effect, limits)
     return Verdict.PASS, f"no harm found; x{found:.2f} would have been found with probability 80 %"
 
 
 @dataclass(frozen=True)
 class Timed:
-    """One request's value, and when it was due."""
+    """One request: when it was due, its value, capped, and what was measured (infinite: it never came)."""
 
     at: float
     seconds: float
+    measured: float
     pair_id: str | None
 
 
@@ -200,9 +223,9 @@ def _values(arm: Sequence[RequestSample], signal: Signal, cap: float) -> list[Ti
         value = _known(sample, signal)
         hangs = sample.first_token_at is None and sample.outcome in (None, Outcome.TIMEOUT, Outcome.STALLED)
         if value is None and signal == "ttft" and hangs:
-            value = cap
+            value = math.inf
         if at is not None and value is not None and math.isfinite(at):
-            found.append(Timed(at, min(value, cap), sample.pair_id))
+            found.append(Timed(at, min(value, cap), value, sample.pair_id))
     return found
 
 

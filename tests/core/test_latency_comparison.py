@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from guard.core.comparison import compare_latency
+from guard.core.latency import summarise
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.verdict import NotJudged, Verdict
 
@@ -83,6 +84,53 @@ def test_requests_that_never_got_a_first_token_count_as_slow():
         sample.first_token_at, sample.outcome = None, Outcome.TIMEOUT
     check = compare_latency(canary, baseline, signal="ttft", min_requests=20)
     assert check.verdict is Verdict.FAIL
+
+
+def _steady(canary, baseline, signal="ttft"):
+    at = [float(i) for i in range(40)]
+    arms = [
+        _arm(arm, at, values * (40 // len(values)), True)
+        for arm, values in ((Arm.CANARY, canary), (Arm.BASELINE, baseline))
+    ]
+    return compare_latency(*arms, signal=signal, min_requests=20), arms
+
+
+def test_medians_are_as_measured_though_the_effect_rests_on_capped_values():
+    check, _ = _steady([0.507], [0.00758])
+    assert (check.value, check.baseline_value) == (pytest.approx(0.507), pytest.approx(0.00758))
+    assert "TTFT at least x6.00" in check.reason
+    assert "p50 0.507 s against 0.00758 s" in check.reason
+    assert check.detail["capped"] == 40
+
+
+def test_a_median_that_was_never_reached_is_unknown_and_not_the_cap():
+    at = [float(i) for i in range(40)]
+    canary, baseline = (_arm(arm, at, [0.2] * 40, True) for arm in (Arm.CANARY, Arm.BASELINE))
+    for sample in canary[:30]:
+        sample.first_token_at, sample.outcome = None, Outcome.TIMEOUT
+    check = compare_latency(canary, baseline, signal="ttft", min_requests=20)
+    assert (check.verdict, check.value) == (Verdict.FAIL, None)
+    assert "at least" in check.reason
+    assert "p50 never reached against 0.2 s" in check.reason
+
+
+def test_a_median_is_the_same_as_in_the_summary_of_the_load():
+    check, (canary, baseline) = _steady([0.2, 0.4], [0.2, 0.3])
+    assert check.value == summarise(canary).ttft.p50
+    assert check.baseline_value == summarise(baseline).ttft.p50
+
+
+def test_the_limit_is_the_ratio_that_the_reason_of_a_fail_names():
+    check, _ = _steady([0.6], [0.2])
+    assert check.limit == pytest.approx(1.25 * 0.2)
+    assert "slower by x1.25 or more" in check.reason
+
+
+def test_a_much_faster_canary_passes_with_what_that_may_hide():
+    check, _ = _steady([0.05], [0.2])
+    assert check.verdict is Verdict.PASS
+    assert "faster; where the baseline served other requests meanwhile, this hides a slowdown" in check.reason
+    assert "no harm found" not in check.reason
 
 
 def test_identical_values_pass_with_effect_one():
