@@ -17,6 +17,7 @@ from reports.words import (
     UNKNOWN,
     all_checks,
     arm_names,
+    check_word,
     count,
     duration,
     fields_that_are,
@@ -128,7 +129,7 @@ def _row(check: Check, name: str) -> tuple[str, ...]:
     symbol = SYMBOLS.get(check.verdict, UNKNOWN)
     return (
         name,
-        f"{symbol} {verdict_word(check.verdict)}",
+        f"{symbol} {check_word(check)}",
         quantity(check.value, check.unit),
         quantity(check.limit, check.unit),
         quantity(check.baseline_value, check.unit),

@@ -156,6 +156,11 @@ def verdict_word(verdict: Verdict | NotJudged | None) -> str:
     return NOT_RUN if verdict is None else str(verdict).replace("_", " ")
 
 
+def check_word(check: Check) -> str:
+    """The verdict, and beside a PASS that only too little data keeps from being a failure: undecided."""
+    return verdict_word(check.verdict) + (", undecided" if check.undecided else "")
+
+
 def quantity(value: float | None, unit: str) -> str:
     """`0.82, seconds` -> `820 ms`; `0.01, ratio` -> `1 %`; unknown is a dash, never 0."""
     if value is None:

@@ -6,10 +6,12 @@ JSON round trip (`to_json`, `from_json`); numbers are finite or None, never NaN.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from guard.core.verdict import NotJudged, Verdict, combine
+
+_UNDECIDED = "not decided yet: "
 
 
 def _outcome(word: str) -> Verdict | NotJudged:
@@ -50,6 +52,21 @@ class Check:
     evidence: float | None = None
     threshold: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> bool:
+        """A PASS whose figures look like a failure, and are too few to call it one."""
+        return self.verdict is Verdict.PASS and self.detail.get("undecided") is True
+
+    def as_undecided(self) -> Self:
+        """The same PASS, with its reason saying so first; `settled` takes it back."""
+        reason = _UNDECIDED + self.reason.removeprefix(_UNDECIDED)
+        return replace(self, reason=reason, detail={**self.detail, "undecided": True})
+
+    def settled(self, verdict: Verdict) -> Self:
+        """The check with the verdict that was reached after all."""
+        detail = {key: value for key, value in self.detail.items() if key != "undecided"}
+        return replace(self, verdict=verdict, reason=self.reason.removeprefix(_UNDECIDED), detail=detail)
 
     def to_json(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)} | {

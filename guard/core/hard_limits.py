@@ -125,17 +125,19 @@ class HardLimits:
         if reached:
             return reached[0]
         seen = _sum(r for r in recent if r.arm is Arm.CANARY)
-        return Check(
+        bad = seen.bad + seen.client_errors
+        check = Check(
             "hard-limits",
             Verdict.PASS,
             f"none reached ({seen.requests} canary requests in the last {WINDOW_SECONDS:.0f} s)",
             "hard_limit",
-            value=(seen.bad + seen.client_errors) / seen.requests if seen.requests else None,
+            value=bad / seen.requests if seen.requests else None,
             limit=BAD_RATIO,
             unit="ratio",
             samples=seen.requests,
             window_seconds=WINDOW_SECONDS,
         )
+        return check.as_undecided() if bad and bad >= BAD_RATIO * seen.requests else check
 
     def _by_events(self) -> tuple[str, int, int] | None:
         """Why, how often, how often it may be."""

@@ -129,19 +129,22 @@ def _check(
     if effect is not None:
         least = "at least " if capped[0] > capped[1] else ""
         shown = f"{least}x{effect.ratio():.2f} (95 % {_interval(effect)}), {shown}"
-    return Check(
+    limit = None if p50_baseline is None else p50_baseline * LIMITS[signal].fail_ratio
+    check = Check(
         name,
         verdict,
         f"{signal.upper()} {shown}: {why}",
         signal,
         value=p50,
-        limit=None if p50_baseline is None else p50_baseline * LIMITS[signal].fail_ratio,
+        limit=limit,
         baseline_value=p50_baseline,
         unit="seconds",
         samples=len(ours),
         window_seconds=max(starts) - min(starts),
         detail={} if effect is None else {**_detail(effect, LIMITS[signal]), "capped": capped[0]},
     )
+    over = p50 is None or (limit is not None and p50 > limit)
+    return check.as_undecided() if verdict is Verdict.PASS and over else check
 
 
 def _p50(arm: list["Timed"]) -> float | None:

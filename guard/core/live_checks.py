@@ -7,12 +7,15 @@ import math
 
 from guard.core.check import Check
 from guard.core.error_evidence import ErrorEvidence
+from guard.core.latency_comparison import FASTER, MUCH_FASTER
 from guard.core.probe_pairs import ProbePairs
 from guard.core.quality_evidence import ALLOWED_DROP
 from guard.core.samples import Arm, Source
 from guard.core.step_tally import StepTally
 from guard.core.ttft_evidence import MARGIN
 from guard.core.verdict import NotJudged, Verdict
+
+LEANING = 2.0  # arbitrary: an e-value above it is worth a word
 
 
 def traffic_check(canary_requests: int, min_requests: int, seconds: float) -> Check:
@@ -54,11 +57,11 @@ def error_check(
         verdict, why = Verdict.NO_DATA, "no canary request seen in this step"
     elif evidence.unexplained_in_silence:
         verdict, why = Verdict.INCONCLUSIVE, "the baseline was not seen while the canary failed"
-    elif e_value > 2.0:
+    elif e_value > LEANING:
         why = f"more errors than the baseline so far{_more(ours.total, e_value, threshold)}"
     elif found is not None:
         why = f"no excess found; {found:.1%} of errors would have been found with probability 80 %"
-    return Check(
+    check = Check(
         "errors-live",
         verdict,
         f"{ours.bad} of {ours.total} canary requests bad, {theirs.bad} of {theirs.total} of the baseline "
@@ -74,6 +77,7 @@ def error_check(
         threshold=threshold,
         detail={"source": str(source), "smallest_ratio_found": found, "power": 0.8},
     )
+    return check.as_undecided() if _leans(check) else check
 
 
 def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) -> Check:
@@ -94,10 +98,11 @@ def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) 
             threshold=threshold,
         )
     low, high = known.effect_interval or (ratio, ratio)
-    state = f"slower so far{_more(known.pairs, e_value, threshold)}" if e_value > 2.0 else "no harm found"
+    state = FASTER if high < MUCH_FASTER else "no harm found"
+    state = f"slower so far{_more(known.pairs, e_value, threshold)}" if e_value > LEANING else state
     state += f"; {pairs.left_out} pairs left out" if pairs.left_out else ""
     state += f"; now paused: {why_not}" if why_not else ""
-    return Check(
+    check = Check(
         "ttft-live",
         Verdict.PASS,
         f"TTFT x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {known.pairs} pairs of probes: {state}",
@@ -111,6 +116,7 @@ def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) 
         threshold=threshold,
         detail={"interval_95": [low, high], "left_out": pairs.left_out},
     )
+    return check.as_undecided() if _leans(check) else check
 
 
 def quality_check(pairs: int, e_value: float, threshold: float, seconds: float) -> Check:
@@ -128,6 +134,12 @@ def quality_check(pairs: int, e_value: float, threshold: float, seconds: float) 
         evidence=e_value,
         threshold=threshold,
     )
+
+
+def _leans(check: Check) -> bool:
+    """A PASS only because too little was seen: over its limit, or with some evidence of harm."""
+    over = check.value is not None and check.limit is not None and check.value > check.limit
+    return check.verdict is Verdict.PASS and (over or (check.evidence or 0.0) > LEANING)
 
 
 def _error_limit(evidence: ErrorEvidence | None) -> float | None:

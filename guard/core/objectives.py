@@ -84,15 +84,33 @@ def judge_objective(
     """
     ours = count_over(objective, canary, now)
     theirs = None if baseline is None else count_over(objective, baseline, now)
-    check = judge_ratio(objective, ours, theirs, min_requests=min_requests)
+    check = _ratio_check(objective, ours, theirs, min_requests)
+    leans = _leans(check)
     check = replace(check, window_seconds=window_seconds(canary))
-    return check if isinstance(objective, ErrorObjective) else _in_seconds(check, objective, canary, baseline)
+    if isinstance(objective, LatencyObjective):
+        check = _in_seconds(check, objective, canary, baseline)
+    return check.as_undecided() if leans else check
 
 
 def judge_ratio(
     objective: Objective, canary: ArmCounts, baseline: ArmCounts | None, *, min_requests: int
 ) -> Check:
-    """FAIL when the exact one-sided binomial p of the canary is <= .001, and the baseline's is not."""
+    """FAIL when the exact one-sided binomial p of the canary is <= .001, and the baseline's is not.
+
+    A PASS with more over the limit than allowed is marked as undecided: chance may explain it.
+    """
+    check = _ratio_check(objective, canary, baseline, min_requests)
+    return check.as_undecided() if _leans(check) else check
+
+
+def _leans(check: Check) -> bool:
+    over = check.value is not None and check.limit is not None and check.value > check.limit
+    return check.verdict is Verdict.PASS and over
+
+
+def _ratio_check(
+    objective: Objective, canary: ArmCounts, baseline: ArmCounts | None, min_requests: int
+) -> Check:
     name, limit = f"objective-{objective.name}", objective.limit_ratio
     if not canary.total:
         reason = f"no canary request to judge {objective.name} by"
@@ -100,12 +118,14 @@ def judge_ratio(
     p_value = binomial_upper_tail(canary.bad, canary.total, limit)
     also = baseline is not None and _breached(baseline, limit)
     verdict, why = _verdict(p_value <= ALPHA, also, canary.total, min_requests)
+    if verdict is Verdict.PASS and canary.bad > limit * canary.total:
+        why = "more than allowed, which chance may explain"
     what = "failed" if isinstance(objective, ErrorObjective) else f"over {objective.limit_seconds:g} s"
     return Check(
         name,
         verdict,
         f"{canary.bad} of {canary.total} canary requests ({canary.bad / canary.total:.1%}) {what}, "
-        f"{limit:.4g} allowed (p = {p_value:.2g}): {why}",
+        f"{100 * limit:.4g}% allowed (p = {p_value:.2g}): {why}",
         objective.signal,
         value=canary.bad / canary.total,
         limit=limit,

@@ -260,5 +260,7 @@ class Rule:
 
 
 def _failed(check: Check) -> Check:
-    reason = f"{check.reason}; evidence {check.evidence:.3g} against {check.threshold:.3g}"
-    return replace(check, verdict=Verdict.FAIL, reason=reason)
+    check = check.settled(Verdict.FAIL)
+    return replace(
+        check, reason=f"{check.reason}; evidence {check.evidence:.3g} against {check.threshold:.3g}"
+    )

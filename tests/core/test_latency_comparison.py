@@ -126,6 +126,14 @@ def test_the_limit_is_the_ratio_that_the_reason_of_a_fail_names():
     assert "slower by x1.25 or more" in check.reason
 
 
+def test_a_median_over_the_limit_that_noise_may_explain_is_a_pass_marked_as_undecided():
+    check, _ = _steady([0.1, 0.2, 0.2, 0.2, 0.26, 0.27, 0.27, 0.27], [0.2])
+    assert not check.undecided
+    spread, _ = _steady([0.1, 0.1, 0.1, 0.26, 0.26, 0.26, 0.26, 0.26], [0.2])
+    assert (spread.verdict, spread.undecided) == (Verdict.PASS, True)
+    assert spread.reason.startswith("not decided yet: TTFT x")
+
+
 def test_a_much_faster_canary_passes_with_what_that_may_hide():
     check, _ = _steady([0.05], [0.2])
     assert check.verdict is Verdict.PASS

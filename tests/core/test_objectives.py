@@ -50,6 +50,15 @@ def test_quantile_is_breached_only_beyond_chance(slow, verdict):
     assert _judge(TTFT, samples).verdict is verdict
 
 
+def test_more_slow_requests_than_allowed_that_chance_may_explain_are_a_pass_marked_as_undecided():
+    few, none = (_judge(TTFT, [_sample(2.0)] * slow + [_sample(0.2)] * (40 - slow)) for slow in (3, 0))
+    assert (few.undecided, none.undecided) == (True, False)
+    assert few.reason == (
+        "not decided yet: TTFT p95 2 s; 3 of 40 canary requests (7.5%) over 0.75 s, 5% allowed (p = 0.32): "
+        "more than allowed, which chance may explain"
+    )
+
+
 def test_check_states_the_observed_quantile_against_the_limit_in_seconds():
     check = _judge(TTFT, [_sample(0.2)] * 30 + [_sample(2.0)] * 10)
     assert (check.value, check.limit, check.unit, check.samples) == (2.0, 0.75, "seconds", 40)

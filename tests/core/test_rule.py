@@ -113,11 +113,31 @@ def test_a_hang_in_flight_survives_a_restart():
     assert resumed.judge(130.0) == rule.judge(130.0)
 
 
+def test_a_pass_that_looks_like_a_failure_says_first_that_it_is_not_decided_yet():
+    rule = _rule(objectives=(ErrorObjective(0.01),))
+    rule.add_samples(_probes(30, bad=(28,)))
+    checks = _by_name(rule.judge_step_end(62.0))
+    for name in ("errors-live", "objective-errors"):
+        assert checks[name].verdict is Verdict.PASS
+        assert checks[name].undecided
+        assert checks[name].reason.startswith("not decided yet: 1 of 30 canary requests"), checks[name].reason
+    assert not checks["ttft-live"].undecided
+
+
+def test_a_share_at_the_hard_limit_of_too_few_requests_is_not_decided_yet():
+    rule = _rule()
+    rule.add_samples(_probes(2, bad=(0, 1)))
+    hard = _by_name(rule.judge(4.0))["hard-limits"]
+    assert (hard.verdict, hard.value, hard.undecided) == (Verdict.PASS, 1.0, True)
+
+
 def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
     rule = _rule()
     rule.add_samples(_probes(150, bad=range(0, 150, 4)))
     judgement = rule.judge(300.0)
     assert judgement.verdict is Verdict.FAIL
+    assert not judgement.deciding.reason.startswith("not decided yet")
+    assert "undecided" not in judgement.deciding.detail
     assert judgement.deciding.signal == "errors"
     assert judgement.deciding.evidence >= judgement.deciding.threshold
     assert judgement.evidence >= THRESHOLD

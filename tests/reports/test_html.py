@@ -71,6 +71,15 @@ def test_verdict_is_told_in_words_and_not_by_colour_alone(change_report):
     assert re.search(r"✓\s*PASS", page)
 
 
+def test_a_pass_that_looks_like_a_failure_is_marked_as_undecided(change_report):
+    check = Check("errors-live", Verdict.PASS, "1 of 1 canary requests bad", "errors", 1.0, 0.0042)
+    sections = (Section("live", Verdict.PASS, (check.as_undecided(),)),)
+    page = " ".join(re.sub(r"<[^>]*>", "", render_html(replace(change_report, sections=sections))).split())
+    assert "✓ PASS undecided" in page
+    assert "not decided yet: 1 of 1" in page
+    assert "PASS undecided" not in re.sub(r"<[^>]*>", "", render_html(change_report))
+
+
 def test_reader_is_told_who_approved_what_and_what_there_was_to_return_to(change_report):
     good = LastKnownGood("ops-0", "sha256:ab", "2027-01-14T00:00:00Z")
     report = replace(change_report, approval="not needed at risk R1", last_known_good=good)

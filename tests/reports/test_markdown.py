@@ -49,6 +49,13 @@ def test_only_what_markdown_would_obey_is_escaped(reason, shown, gate_report):
     assert f"\n\n{shown}\n\n" in render_markdown(replace(gate_report, reason=reason))
 
 
+def test_a_pass_that_looks_like_a_failure_is_marked_as_undecided(gate_report):
+    check = Check("errors-live", Verdict.PASS, "1 of 1 canary requests bad", "errors", 1.0, 0.0042)
+    sections = (Section("live", Verdict.PASS, (check.as_undecided(),)),)
+    assert "| ✓ PASS, undecided |" in render_markdown(replace(gate_report, sections=sections))
+    assert "undecided" not in render_markdown(gate_report)
+
+
 def test_gate_without_a_baseline_says_not_compared(gate_report):
     assert "none: not compared" in render_markdown(replace(gate_report, baseline=None))
 
