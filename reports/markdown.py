@@ -44,7 +44,7 @@ _EMOJI = {
 # What Markdown would obey in running text: markup, entities, links that make themselves (http://, www.),
 # :emoji:, and at a line's start headings, lists and quotes. Nothing more, so that it also reads well raw.
 _MARKUP = re.compile(
-    r"([\\`*\[\]|~<>&^$]|(?<!\w)_|_(?!\w)|:(?=//|(?!\d\d:)[\w+-]+:)|(?<=www)\.|^[#+-](?=\s)|(?<=^\d)[.)])"
+    r"([\\`*\[\]|~<>&^$]|(?<!\w)_|_(?!\w)|:(?=//|(?!\d\d:)[\w+-]+:)|(?<=www)\.|^[#+-](?=\s)|(?<=^\d)[.)](?=\s|$))"
 )
 _HEADER = ("Check", "Verdict", "Observed", "Limit", "Baseline", "Samples", "Window", "Why")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 480, 262
-LEFT, RIGHT, TOP, BOTTOM = 58, 466, 46, 226
+WIDTH, HEIGHT = 480, 276
+LEFT, RIGHT, TOP, BOTTOM = 58, 466, 60, 240
 
 Point = tuple[float, float]
 
@@ -101,11 +101,11 @@ class Figure:
             self._add('<path class="mark {}" d="{}"/>', css, path)
 
     def vertical(self, at: float, label: str, css: str) -> None:
-        """A line over the full height, its label on the side that has room."""
+        """A line over the full height, its label above the plot, on the side that has room."""
         here = self.x(at)
-        side, shift = ("end", -5) if here > (LEFT + RIGHT) / 2 else ("", 5)
-        self._add('<path class="line {}" d="M{} {}V{}"/>', css, here, TOP, BOTTOM)
-        self._add('<text class="label {}" x="{}" y="{}">{}</text>', side, here + shift, BOTTOM - 10, label)
+        side = "end" if here > (LEFT + RIGHT) / 2 else ""
+        self._add('<path class="line {}" d="M{} {}V{}"/>', css, here, TOP - 4, BOTTOM)
+        self._add('<text class="label {}" x="{}" y="{}">{}</text>', side, here, TOP - 8, label)
 
     def horizontal(self, at: float, label: str, css: str) -> None:
         """A line over the full width, its label above it at the left."""

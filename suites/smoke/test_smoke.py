@@ -1,7 +1,8 @@
 """Does it live, does it serve what it should, and is what it sends whole?
 
 Asks a few short questions; says nothing of quality. Every check is about the candidate alone: the baseline
-only tells which models are expected, and whether silence is the candidate's fault.
+only tells which models are expected, and whether silence is the candidate's fault. A check has a value and a
+limit where something was measured; of what is whole or not, the reason names what is missing.
 """
 
 import re
@@ -56,10 +57,7 @@ def test_model_list(candidate: Target, run_options: RunOptions, judge: Judge) ->
     expected = _expected_models(candidate, run_options)
     surplus = sorted(set(served) - expected) if candidate.runtime.lists_only_served else []
     missing = sorted(expected - set(served))
-    wrong = len(missing) + len(surplus)
-    judge.measured(
-        value=wrong, limit=0, unit="count", samples=1, detail={"served": served, "expected": sorted(expected)}
-    )
+    judge.measured(samples=1, detail={"served": served, "expected": sorted(expected)})
     assert not missing, f"not served: {missing}"
     assert not surplus, f"served, but not expected: {surplus}"
 
@@ -72,7 +70,7 @@ def _expected_models(candidate: Target, options: RunOptions) -> set[str]:
 def test_completion(candidate: Target, judge: Judge) -> None:
     """A completion that is not streamed is valid: role, text, finish_reason, usage, model."""
     reply = candidate.ask(PROMPT, max_tokens=16, stream=False)
-    judge.measured(signal="errors", unit="count", samples=1)
+    judge.measured(signal="errors", samples=1)
     assert reply.ok, _why(reply)
     ids = {model.id for model in candidate.models}
     faults = {
@@ -83,13 +81,13 @@ def test_completion(candidate: Target, judge: Judge) -> None:
         "model": reply.model not in ids,
     }
     wrong = [name for name, is_wrong in faults.items() if is_wrong]
-    judge.measured(value=len(wrong), limit=0, detail={"text": reply.text, "model": reply.model})
+    judge.measured(detail={"text": reply.text, "model": reply.model, "wrong": wrong})
     assert not wrong, f"wrong or missing in the completion: {', '.join(wrong)}"
 
 
 def test_stream_is_whole(candidate: Target, reply: Reply, judge: Judge) -> None:
     """A stream has role, content, finish_reason, usage and [DONE], and names a listed model."""
-    judge.measured(signal="errors", unit="count", samples=1)
+    judge.measured(signal="errors", samples=1)
     facts = reply.stream
     assert reply.ok, _why(reply)
     assert facts is not None, _why(reply)
@@ -102,7 +100,7 @@ def test_stream_is_whole(candidate: Target, reply: Reply, judge: Judge) -> None:
         "model": reply.model not in {model.id for model in candidate.models},
     }
     missing = [name for name, is_wrong in faults.items() if is_wrong]
-    judge.measured(value=len(missing), limit=0, detail={"chunks": facts.chunks})
+    judge.measured(detail={"chunks": facts.chunks, "wrong": missing})
     assert not missing, f"wrong or missing in the stream: {', '.join(missing)}"
 
 
@@ -135,9 +133,7 @@ def test_no_leaked_special_tokens(reply: Reply, judge: Judge) -> None:
     """The template's own tokens do not show in the text."""
     assert reply.ok, _why(reply)
     leaked = sorted(set(SPECIAL_TOKENS.findall(reply.text)))
-    judge.measured(
-        signal="quality", value=len(leaked), limit=0, unit="count", samples=1, detail={"leaked": leaked}
-    )
+    judge.measured(signal="quality", samples=1, detail={"leaked": leaked})
     assert not leaked, f"{len(leaked)} kinds of special tokens in the text"
 
 

@@ -125,6 +125,24 @@ def test_rollback_times_and_users_failures_are_told(change_report):
     assert "10 of 412; 0 of them because of the rollback or promotion" in page
 
 
+def test_streams_that_nobody_counted_are_called_so_and_have_no_dashes(change_report):
+    assert "2 finished, 0 cut" in render_html(change_report)
+    rollback = replace(change_report.rollback, streams_finished=None, streams_cut=None)
+    page = render_html(replace(change_report, rollback=rollback))
+    assert "<dt>Streams in flight at the patch</dt><dd>not counted</dd>" in page
+
+
+def test_the_same_suite_of_two_stages_is_headed_with_its_stage(change_report):
+    sections = tuple(
+        replace(change_report.sections[0], stage=stage) for stage in ("before-traffic", "after-rollback")
+    )
+    page = render_html(replace(change_report, sections=sections))
+    assert [h.strip() for h in re.findall(r"<h3>([^<]*smoke)", page)] == [
+        "before traffic: smoke",
+        "after rollback: smoke",
+    ]
+
+
 def test_report_without_any_series_has_no_empty_plot(gate_report):
     page = render_html(replace(gate_report, requests=(), traffic=()))
     assert "<svg" not in page

@@ -41,6 +41,7 @@ def test_hostile_text_makes_no_markup_link_mention_or_row(gate_report):
         ("# Passed", r"\# Passed"),
         ("- item", r"\- item"),
         ("1. first", r"1\. first"),
+        ("5.74 s", "5.74 s"),
         ("ttft-p95: 1.2 s > 0.75 s", r"ttft-p95: 1.2 s \> 0.75 s"),
         (":tada: engine_arguments _b_", r"\:tada: engine_arguments \_b\_"),
     ],

@@ -8,7 +8,7 @@ from guard.core.samples import Arm, Outcome, Source
 from guard.core.series import RequestPoint
 from guard.core.verdict import Verdict
 from reports.plots import plots
-from reports.svg import Scale
+from reports.svg import TOP, Scale
 
 
 def test_change_shows_latency_weight_and_errors_with_the_decision_marked(change_report):
@@ -21,6 +21,12 @@ def test_change_shows_latency_weight_and_errors_with_the_decision_marked(change_
         "Share of requests that failed, over time",
     ]
     assert [("decided: errors" in page) for page in pages] == [False, True, True, True]
+
+
+def test_the_decision_is_labelled_above_the_plot_and_below_the_legend(change_report):
+    weight = plots(change_report)[2]
+    label = re.search(r'y="([\d.]+)">decided: errors<', weight)
+    assert 36 + 12 <= float(label[1]) < TOP
 
 
 def test_failed_requests_stay_out_of_the_distribution(change_report):

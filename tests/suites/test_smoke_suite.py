@@ -74,6 +74,14 @@ def test_runtime_that_is_healthy_and_never_generates_fails(run_suite: SuiteRunne
     assert run.verdict == "FAIL"
 
 
+def test_checks_of_what_is_whole_or_not_have_no_value_and_no_limit(run_suite: SuiteRunner) -> None:
+    with ScriptedRuntime.serve(Script(), HOST) as runtime:
+        checks = run_suite("smoke", runtime.url).checks
+    bare = {name for name, check in checks.items() if check.value is None}
+    assert bare == {"model-list", "completion", "stream-is-whole", "no-leaked-special-tokens"}
+    assert all(checks[name].limit is None for name in bare)
+
+
 def test_slow_first_token_fails_with_value_against_limit(run_suite: SuiteRunner) -> None:
     config = {"suites": [{"name": "smoke", "ttftMedianLimit": "20ms"}]}
     with ScriptedRuntime.serve(Script(ttft_seconds=0.05), HOST) as runtime:
