@@ -22,6 +22,7 @@ from guard.core.text import is_secret, sanitized
 from guard.errors import ConfigurationError
 
 MANIFEST_FORMAT = "tidegate.dev/evidence/v1"
+_MANIFEST = "manifest.json"
 _REDACTED = "[redacted]"
 
 
@@ -92,10 +93,13 @@ class OutputFolder:
             raise ConfigurationError(f"{source}: {error.strerror or error}") from error
 
     def seal(self) -> tuple[RawFile, ...]:
-        """Redact every file and write manifest.json; all of them with checksums, the manifest last."""
-        files = [
-            path for path in sorted(self.evidence.rglob("*")) if path.is_file() and not path.is_symlink()
-        ]
+        """Redact every file and write manifest.json; all of them with checksums, the manifest last.
+
+        Whoever died after sealing is followed by one who seals again: the manifest never lists itself.
+        """
+        own = {self.evidence / _MANIFEST, _beside(self.evidence / _MANIFEST)}
+        there = (path for path in sorted(self.evidence.rglob("*")) if path not in own)
+        files = [path for path in there if path.is_file() and not path.is_symlink()]
         for path in files:
             _redact(path, self._secrets)
         entries = tuple(self._entry(path) for path in files)
@@ -103,7 +107,7 @@ class OutputFolder:
             {"path": Path(e.path).relative_to("evidence").as_posix(), "sha256": e.sha256, "bytes": e.bytes}
             for e in entries
         ]
-        manifest = self.write_evidence("manifest.json", {"format": MANIFEST_FORMAT, "files": rows})
+        manifest = self.write_evidence(_MANIFEST, {"format": MANIFEST_FORMAT, "files": rows})
         return (*entries, self._entry(manifest))
 
     def _entry(self, path: Path) -> RawFile:
@@ -148,9 +152,14 @@ def replace_file(path: Path, content: bytes) -> Path:
     """
     check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    beside = _beside(path)
     beside.write_bytes(content)
     return beside.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _redact(path: Path, secrets: tuple[str, ...]) -> None:

@@ -36,6 +36,16 @@ def test_manifest_holds_size_and_checksum_of_every_file(tmp_path):
     assert [file.path for file in files] == ["evidence/load/load.json", "evidence/manifest.json"]
 
 
+def test_manifest_of_a_folder_that_is_sealed_again_does_not_list_itself(tmp_path):
+    folder = OutputFolder.prepare(tmp_path, [])
+    folder.write_evidence("load/load.json", {"a": 1})
+    folder.seal()
+    folder.write_evidence("load/manifest.json", {"of": "a suite"})
+    (folder.evidence / ".manifest.json.part").write_bytes(b"half")
+    again = [file.path for file in folder.seal()]
+    assert again == ["evidence/load/load.json", "evidence/load/manifest.json", "evidence/manifest.json"]
+
+
 def test_key_is_nowhere_in_the_folder_whatever_wrote_it(tmp_path):
     folder = OutputFolder.prepare(tmp_path, [], [KEY])
     folder.write_evidence("a.json", {"error": f"Bearer {KEY} refused"})

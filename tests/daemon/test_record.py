@@ -138,6 +138,18 @@ def test_a_killed_guards_suites_judgements_and_routes_are_not_lost(tmp_path: Pat
     assert any("another guard went on" in note for note in report.notes)
 
 
+def test_a_guard_that_died_after_sealing_is_followed_by_one_that_seals_again(tmp_path: Path) -> None:
+    change = RecordedChange(tmp_path)
+    change.until(Phase.ROLLING_BACK, **BAD)
+    change.until(Phase.FINISHED, stable=(2, 0))
+    change.finish()
+    change.restart()
+    again = change.finish()
+    folder = open_evidence(Path(again.path))
+    assert verify(folder, again.digest, OUTPUTS).findings == ()
+    assert read_report(folder).action == "RolledBack"
+
+
 @pytest.mark.parametrize("name", ["trace.json", "routes.json", "suites/01-before-traffic-smoke/smoke.json"])
 def test_a_damaged_journal_does_not_keep_a_successor_from_rolling_back(tmp_path: Path, name: str) -> None:
     change = RecordedChange(tmp_path)
