@@ -121,7 +121,9 @@ class ChangeRun:
         self._parts.stages.kill()
 
     def tick(self) -> None:
-        """One round. A fault of the API is noted and tried again at the next tick."""
+        """One round. A fault of the API is noted and tried again at the next tick; an end is final."""
+        if self.finished:
+            return
         now, mono = self._clock.unix(), self._clock.monotonic()
         seen = self._observe(now, mono)
         opinion = self._steps.opinion(now, mono)

@@ -111,8 +111,7 @@ class Daemon:
         busy = {running.run.guard_name for running in self._running.values()}
         for change in waiting:
             name = change["metadata"]["name"]
-            finished = (change.get("status") or {}).get("phase") == Phase.FINISHED
-            if finished or change["metadata"]["uid"] in self._ended:
+            if change["metadata"]["uid"] in self._ended:
                 continue
             try:
                 self._turn(name, change, busy)
@@ -129,6 +128,10 @@ class Daemon:
     def _turn(self, name: str, change: Object, busy: set[str]) -> None:
         """One Change's part of a tick; the first of a Guard is begun, the others wait."""
         if name not in self._running:
+            if (change.get("status") or {}).get("phase") == Phase.FINISHED:
+                if FINALIZER in _finalizers(change):  # its guard was killed, or could not, just before this
+                    self._release_object(change)
+                return
             if change["spec"].get("guard") in busy:
                 self._queue(change)
                 return
@@ -202,6 +205,17 @@ class Daemon:
 
     def _advance(self, name: str, change: Object) -> None:
         running = self._running[name]
+        if not running.run.finished:  # closing is tried again; the Change's end stands
+            self._work(running, change)
+        running.recorder.keep(running.run)
+        self._hold_object(running, change)
+        self._announce(running, change)
+        if running.run.finished:
+            self._close(name, change)
+        self._upkeep.change(running.run, change)
+
+    def _work(self, running: _Running, change: Object) -> None:
+        """One tick of its run, with what an operator asks for now."""
         self._compare_spec(running.run, change)
         action = change["spec"].get("action")
         progress = running.run.progress
@@ -212,12 +226,6 @@ class Daemon:
         if change["metadata"].get("deletionTimestamp"):
             running.run.intent = Intent.CLOSE
         running.run.tick()
-        running.recorder.keep(running.run)
-        self._hold_object(running, change)
-        self._announce(running, change)
-        if running.run.finished:
-            self._close(name, change)
-        self._upkeep.change(running.run, change)
 
     def _compare_spec(self, run: ChangeRun, change: Object) -> None:
         """Whether the Change still asks for what it began with: an API without CEL lets anyone edit it."""
