@@ -16,7 +16,7 @@ GROUP, VERSION = "tidegate.dev", "v1alpha1"
 
 _KEPT = {
     "type", "properties", "required", "items", "enum", "pattern", "minimum", "maximum", "minLength",
-    "maxLength", "minItems", "maxItems", "description", "default",
+    "maxLength", "minItems", "maxItems", "description", "default", "format",
 }  # fmt: skip
 
 # What was approved and judged stays what it was: a CEL transition rule each. The daemon holds the Change

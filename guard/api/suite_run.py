@@ -4,6 +4,8 @@ The suite's spec is a copy, so that what was judged stays fixed when the Guard m
 these; nobody asks for a run by creating one.
 """
 
+from pydantic import Field
+
 from guard.api.fields import Strict
 from guard.api.guard import Cron, Name
 from guard.api.suites import Suite
@@ -18,4 +20,4 @@ class SuiteRunSpec(Strict):
     endpoint: str | None = None
     model: str
     cron: Cron
-    scheduled_at: str
+    scheduled_at: str = Field(json_schema_extra={"format": "date-time"})

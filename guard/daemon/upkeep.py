@@ -23,6 +23,7 @@ from guard.api.guard import GuardSpec
 from guard.core.change import Phase
 from guard.core.notification import Notification, ProbeFacts, Signal
 from guard.core.samples import Arm
+from guard.core.text import one_line
 from guard.core.verdict import Verdict
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.news import News, held
@@ -151,7 +152,7 @@ class Upkeep:
 
     def _read_runs(self) -> None:
         try:
-            runs = self._runs.all()
+            runs = list(_readable(self._runs.all()))
             self._runs.end_orphans(runs, self._now())
             self._loaded = runs
         except TidegateError as error:
@@ -260,6 +261,17 @@ def _changing(changes: Sequence[Object]) -> set[str]:
             stable = ((plan.get("guard") or {}).get("target") or {}).get("stable") or {}
             found.add(str((stable.get("workload") or {}).get("name")))
     return found
+
+
+def _readable(runs: Sequence[Object]) -> Iterator[Object]:
+    """Runs that a guard can have written: one that somebody else did must not hold the others up."""
+    for run in runs:
+        try:
+            _last(run), _result(run)
+        except (ValueError, OverflowError, LookupError, TypeError, AttributeError) as error:
+            log.warning("SuiteRun %s is left out: %s", run["metadata"]["name"], one_line(str(error)))
+        else:
+            yield run
 
 
 def _last(run: Object) -> Last:

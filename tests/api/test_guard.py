@@ -76,3 +76,9 @@ def test_everything_but_the_action_of_a_change_is_frozen_by_its_crd() -> None:
     rules = {name: [r["rule"] for r in f.get("x-kubernetes-validations", [])] for name, f in fields.items()}
     assert rules.pop("action") == []
     assert set(map(tuple, rules.values())) == {("self == oldSelf",)}
+
+
+def test_the_time_of_a_suite_run_is_refused_by_the_api_where_it_is_none() -> None:
+    (run,) = (d for d in definitions() if d["spec"]["names"]["kind"] == "SuiteRun")
+    fields = run["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert fields["scheduledAt"]["format"] == "date-time"

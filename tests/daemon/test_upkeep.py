@@ -32,6 +32,7 @@ from guard.daemon.observe import Observation, Side
 from guard.daemon.suite_runs import SuiteRuns
 from guard.daemon.upkeep import Upkeep
 from guard.errors import UnreachableError
+from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE, documents
 
 MIDNIGHT = 1_800_057_600.0
@@ -141,6 +142,12 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
     return registry.get_sample_value(name, {**common, **suite, **labels}) or 0.0
 
 
+def _without_formats(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: _without_formats(part) for key, part in schema.items() if key != "format"}
+    return [_without_formats(part) for part in schema] if isinstance(schema, list) else schema
+
+
 @pytest.fixture
 def stand(client: KubernetesClient, tmp_path: Path) -> Iterator[Stand]:
     (document,) = documents("stack/manifests/demo/guard.yaml")
@@ -235,6 +242,42 @@ def test_a_run_whose_guard_died_is_ended_by_the_next_one(stand: Stand) -> None:
     runs = SuiteRuns(stand.client, NAMESPACE, stand.artifacts)
     runs.end_orphans(runs.all(), stand.now)
     assert stand.runs()[0]["status"]["message"] == "the guard that ran it has ended"
+
+
+@pytest.mark.parametrize(
+    ("scheduled_at", "status"),
+    [
+        ("yesterday", {}),
+        (
+            "2027-01-16T00:00:00Z",
+            {"phase": "Finished", "verdict": "FINE", "finishedAt": "2027-01-16T00:01:00Z"},
+        ),
+    ],
+    ids=["a time that is none", "a verdict that is none"],
+)
+def test_a_run_that_no_guard_wrote_does_not_hold_the_schedule_up(
+    cluster: FakeCluster, stand: Stand, caplog: pytest.LogCaptureFixture, scheduled_at: str, status: Object
+) -> None:
+    """Written while the definition did not refuse such a time yet."""
+    spec = {
+        "guard": "chat",
+        "suite": {"name": "smoke"},
+        "workload": "chat-stable",
+        "model": "m",
+        "cron": "*/15 * * * *",
+        "scheduledAt": scheduled_at,
+    }
+    kind = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "SuiteRun"}
+    cluster.apply([_without_formats(definition) for definition in documents("deploy/crds.yaml")])
+    stand.client.create(SUITE_RUNS, NAMESPACE, {**kind, "metadata": {"name": "by-hand"}, "spec": spec})
+    stand.client.patch_merge(SUITE_RUNS, NAMESPACE, "by-hand", {"status": status}, "status")
+    cluster.apply(documents("deploy/crds.yaml"))
+    stand.begin()
+    stand.ran(1, 15)
+    assert value(stand.metrics.registry, "tidegate_suite_verdict", verdict="PASS") == 1
+    assert [r.getMessage().split(":")[0] for r in caplog.records if r.levelname == "WARNING"] == [
+        "SuiteRun by-hand is left out"
+    ]
 
 
 def test_the_newest_runs_are_kept_and_so_are_failures_among_older_ones(stand: Stand) -> None:
