@@ -117,15 +117,17 @@ class Namespace:
         route = self._reflectors[HTTP_ROUTES].get(self.name, spec.target.route.name)
         if route is None:
             return Observation(None, stable, canary, f"HTTPRoute {spec.target.route.name} does not exist")
-        for side, track in ((stable, spec.target.stable), (canary, spec.target.canary)):
-            if side.deployment is None:
-                problem = f"Deployment {track.workload.name} does not exist"
-                return Observation(None, stable, canary, problem)
+        missing = (
+            f"Deployment {track.workload.name} does not exist"
+            for side, track in ((stable, spec.target.stable), (canary, spec.target.canary))
+            if side.deployment is None
+        )
+        problem = next(missing, None)
         try:
             state = read_route(route, spec.target.stable.service, spec.target.canary.service)
         except ConfigurationError as error:
-            return Observation(None, stable, canary, str(error))
-        return Observation(state, stable, canary)
+            return Observation(None, stable, canary, problem or str(error))
+        return Observation(state, stable, canary, problem)
 
     def _side(self, track: Track) -> Side:
         deployment = self._reflectors[DEPLOYMENTS].get(self.name, track.workload.name)

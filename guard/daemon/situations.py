@@ -68,7 +68,7 @@ class Situations:
 
     def _canary_absent(self, seen: Observation, now: float) -> bool:
         """The canary has had traffic and no endpoint for a while; a watch or a restart may lag."""
-        if seen.canary.addresses or not seen.route or not self._parts.progress.weight_percent:
+        if seen.canary.addresses or not self._parts.progress.weight_percent:
             self._absent_since = None
             return False
         self._absent_since = self._absent_since or now

@@ -121,6 +121,8 @@ class Target:
     canary: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(CANARY))
     canary_replicas: int = 1
     canary_ready: bool = True
+    canary_exists: bool = True
+    route_readable: bool = True
     stable_starts: bool = True  # on the promoted template; on its own it always does
     restarts: int = 0
     ready_at: float = START - 600.0
@@ -135,10 +137,11 @@ class Target:
             )
         ]
         route = RouteState("ns", "chat", "u", "1", True, self.phase, self.change, (Split(*backends),))
+        canary = self._side(self.canary, self.canary_replicas, self.canary_ready, self.restarts)
         return Observation(
-            route,
+            route if self.route_readable else None,
             self._side(self.stable, 1, self.stable_ready, 0),
-            self._side(self.canary, self.canary_replicas, self.canary_ready, self.restarts),
+            canary if self.canary_exists else Side(None, (), ()),
         )
 
     @property

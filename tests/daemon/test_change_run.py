@@ -370,6 +370,17 @@ def test_a_canary_that_loses_its_endpoints_is_rolled_back() -> None:
     assert harness.run.progress.decision.reason == "CanaryGone"
 
 
+@pytest.mark.parametrize("readable", [True, False], ids=["route readable", "route not readable"])
+def test_a_canary_deleted_under_traffic_is_rolled_back(readable: bool) -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.target.canary_exists = False
+    harness.target.route_readable = readable
+    harness.until(Phase.ROLLING_BACK, stable=(2, 0), most=10)
+    assert harness.run.progress.decision is not None
+    assert harness.run.progress.decision.reason == "CanaryGone"
+
+
 def test_a_canary_not_ready_after_its_suites_gets_no_traffic() -> None:
     harness = Harness()
     harness.until(Phase.TESTING)

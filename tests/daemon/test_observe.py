@@ -2,9 +2,12 @@
 
 import pytest
 
+from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient
 from guard.adapters.workloads import Address, Replica
+from guard.api.guard import GuardSpec
 from guard.core.samples import Arm
-from guard.daemon.observe import Observation, PodWatch, Side
+from guard.daemon.observe import Namespace, Observation, PodWatch, Side
+from tests.daemon.conftest import NAMESPACE
 
 OFFSET = 1_800_000_000.0  # Unix less monotonic
 
@@ -43,3 +46,18 @@ def test_a_pod_that_became_ready_again_between_two_looks_is_ready_anew() -> None
 @pytest.mark.parametrize("said", [None, OFFSET + 1060.0], ids=["no time", "a clock a minute ahead"])
 def test_ready_is_never_later_than_the_look(said: float | None) -> None:
     assert ready_events(PodWatch(Arm.CANARY, OFFSET), 1000.0, pod(said)) == [1000.0]
+
+
+def test_the_weight_is_read_although_the_canarys_deployment_is_gone(
+    client: KubernetesClient, guard_spec: GuardSpec
+) -> None:
+    client.delete(DEPLOYMENTS, NAMESPACE, "chat-canary")
+    namespace = Namespace(client, NAMESPACE, lambda: None)
+    try:
+        namespace.start()
+        seen = namespace.look(guard_spec)
+    finally:
+        namespace.stop()
+    assert seen.route is not None
+    assert seen.route.weight_percent == 0
+    assert seen.problem == "Deployment chat-canary does not exist"
