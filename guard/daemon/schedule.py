@@ -138,6 +138,8 @@ class Schedule:
                     if (last.guard, last.cron) == (guard, entry.cron) and last.suite in names
                 ]
                 self._since[key] = max(before, default=now)
+            # A clock that was ahead when a run was recorded must not keep its line from running till then.
+            self._since[key] = min(self._since[key], now)
 
 
 def target_of(spec: GuardSpec) -> str:

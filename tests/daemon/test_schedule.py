@@ -153,6 +153,22 @@ def test_what_no_guard_ran_while_none_was_there_is_run_once() -> None:
     assert turned.started == [30]
 
 
+def test_a_run_that_is_recorded_in_the_future_does_not_stop_the_schedule() -> None:
+    tomorrow = Last("chat", "smoke", QUARTERS, MIDNIGHT + 24 * 60 * MINUTE)
+    turned = Turned((QUARTERS, "smoke"), recorded=(tomorrow,))
+    turned.at(1)
+    turned.at(15)
+    assert turned.started == [15]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_schedule() -> None:
+    turned = Turned((QUARTERS, "smoke"))
+    turned.at(24 * 60)
+    turned.at(1)
+    turned.at(15)
+    assert turned.started == [15]
+
+
 def test_a_new_guard_does_not_begin_with_a_run_that_nobody_missed() -> None:
     turned = Turned((QUARTERS, "smoke"))
     turned.at(14)
