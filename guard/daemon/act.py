@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guard.adapters.kubernetes.client import DEPLOYMENTS, HTTP_ROUTES, KubernetesClient, Object
-from guard.adapters.routers.httproute import RouteState, move_weight, read_route
+from guard.adapters.routers.httproute import RouteState, move_weight, read_route, sends_to
 from guard.adapters.workloads import replace_template, rolled_out, same_template, scale, template_for
 from guard.api.change import Plan
 from guard.core.change import RESTING, RoutePhase
-from guard.errors import ConflictError
+from guard.errors import ConflictError, NotFoundError
 
 # From which phases a phase may be written: nobody turns a rollback around, however late their patch comes.
 _BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
@@ -79,11 +79,13 @@ class Actor:
         self._set_stable_template(self._plan.canary_template)
 
     def roll_back(self) -> bool:
-        """Returns all traffic to the stable; True once the route's weight is 0.
+        """Returns all traffic to the stable; True once the canary has none.
 
         From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
         """
-        route = self._route()
+        route = self._route_to_canary()
+        if route is None:
+            return True
         if route.weight_percent == 0 and (
             route.change != self._change or route.phase is RoutePhase.ROLLING_BACK
         ):
@@ -95,8 +97,9 @@ class Actor:
         return True
 
     def finish(self, phase: RoutePhase) -> None:
-        """Leaves the route at rest, in the phase that the Change ended with."""
-        self.set_weight(0, phase)
+        """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too."""
+        if self._route_to_canary() is not None:
+            self.set_weight(0, phase)
 
     def scale_down_canary(self) -> None:
         """Scales the promoted canary to 0; never the next change's, which may have been applied meanwhile.
@@ -136,8 +139,18 @@ class Actor:
                 if attempt == ATTEMPTS - 1:
                     raise
 
+    def _route_to_canary(self) -> RouteState | None:
+        """None where there is nothing to take back: the route is gone, or without the canary's Service."""
+        try:
+            route = self._client.get(HTTP_ROUTES, self._namespace, self._target.route.name)
+        except NotFoundError:
+            return None
+        return self._read(route) if sends_to(route, self._target.canary.service) else None
+
     def _route(self) -> RouteState:
-        route = self._client.get(HTTP_ROUTES, self._namespace, self._target.route.name)
+        return self._read(self._client.get(HTTP_ROUTES, self._namespace, self._target.route.name))
+
+    def _read(self, route: Object) -> RouteState:
         return read_route(route, self._target.stable.service, self._target.canary.service)
 
     def _deployment(self, name: str) -> Object:

@@ -1,5 +1,6 @@
 """Claims about what the guard writes to routes and workloads, against the API over HTTP."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from guard.adapters.workloads import same_template
 from guard.api.change import Plan
 from guard.core.change import RoutePhase
 from guard.daemon.act import Actor
-from guard.errors import ConflictError
+from guard.errors import ConfigurationError, ConflictError
 from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
 
@@ -192,3 +193,37 @@ def test_a_patch_lost_to_another_writer_is_planned_again(client: KubernetesClien
     actor.set_weight(10, RoutePhase.PROGRESSING)
     annotations = client.get(HTTP_ROUTES, NAMESPACE, "chat")["metadata"]["annotations"]
     assert annotations == {"team": "chat", PHASE: "Progressing", CHANGE: "ops-1"}
+
+
+def remove_route(client: KubernetesClient) -> None:
+    client.delete(HTTP_ROUTES, NAMESPACE, "chat")
+
+
+def remove_canary_backend(client: KubernetesClient) -> None:
+    found = client.get(HTTP_ROUTES, NAMESPACE, "chat")
+    rule = found["spec"]["rules"][0]
+    rule["backendRefs"] = [ref for ref in rule["backendRefs"] if ref["name"] == "chat-stable"]
+    client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
+
+
+@pytest.mark.parametrize("remove", [remove_route, remove_canary_backend])
+def test_a_route_that_sends_nothing_to_the_canary_needs_no_return(
+    client: KubernetesClient, actor: Actor, remove: Callable[[KubernetesClient], None]
+) -> None:
+    actor.claim()
+    actor.set_weight(50, RoutePhase.PROGRESSING)
+    remove(client)
+    assert actor.roll_back()
+    actor.finish(RoutePhase.ROLLED_BACK)
+
+
+def test_a_route_with_the_canary_alone_is_not_taken_for_returned(
+    client: KubernetesClient, actor: Actor
+) -> None:
+    actor.claim()
+    found = client.get(HTTP_ROUTES, NAMESPACE, "chat")
+    rule = found["spec"]["rules"][0]
+    rule["backendRefs"] = [ref for ref in rule["backendRefs"] if ref["name"] == "chat-canary"]
+    client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
+    with pytest.raises(ConfigurationError, match="backendRefs"):
+        actor.roll_back()

@@ -84,6 +84,12 @@ def read_route(route: Object, stable_service: str, canary_service: str) -> Route
     )
 
 
+def sends_to(route: Object, service: str) -> bool:
+    """Whether any backendRef of the route names the Service, at whatever weight."""
+    rules = route["spec"].get("rules") or []
+    return any(ref["name"] == service for rule in rules for ref in rule.get("backendRefs") or [])
+
+
 def weight_patch(
     state: RouteState, canary_percent: int, phase: RoutePhase, change: str
 ) -> list[dict[str, Any]]:
