@@ -207,6 +207,9 @@ class Gateway:
         inside = _FOLDER.fullmatch(call.cwd) and self._is_inside(call.cwd)
         if not inside:
             self._refuse(Rule.WORKING_FOLDER, f"{call.cwd!r} is no folder of the workspace")
+        folder = self._config.workspace / call.cwd
+        if inside and call.tool == "git" and not git.has_work_tree(folder, self._config.workspace):
+            self._refuse(Rule.WORKING_FOLDER, f"{call.cwd!r} is in no git repository of the workspace")
         return call
 
     def _is_inside(self, cwd: str) -> bool:

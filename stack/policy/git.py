@@ -4,15 +4,18 @@ Read against git 2.39. git executes much that does not look like it (aliases, pa
 remote helpers); those options and verbs stand in no form. The lists below only name *why* a call is refused.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from stack.policy.calls import Risk
 from stack.policy.grammar import Form, is_one_of, risk_in
 from stack.policy.rules import Refuse, Rule
 
-_REVISION = r"[A-Za-z0-9][A-Za-z0-9._/~^-]{0,99}"
+_NOT_UP = r"(?!(?:.*/)?\.\.(?:/|$))"
+_REVISION = rf"{_NOT_UP}[A-Za-z0-9][A-Za-z0-9._/~^-]{{0,99}}"
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|[./](?=[A-Za-z0-9])){0,99}"
-_PATH = r"(?!-)(?!/)(?!:)(?!(?:.*/)?\.\.(?:/|$))[A-Za-z0-9._/ -]{1,200}"
+_PATH = rf"(?!-)(?!/)(?!:){_NOT_UP}[A-Za-z0-9._/ -]{{1,200}}"
 _SHOWN = r"--stat|--oneline|--name-only|--name-status|--no-color"
 _COUNTED = {"-n": r"\d{1,4}", "--max-count": r"\d{1,4}"}
 
@@ -113,7 +116,22 @@ def risk(argv: Sequence[str], refuse: Refuse) -> Risk:
 
 def command(program: str, argv: Sequence[str]) -> list[str]:
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    return [program, "--no-pager", *settings, argv[0], *_WITHOUT_DRIVERS.get(argv[0], ()), *argv[1:]]
+    # What stands before it is a revision: of two paths, git would compare any files.
+    closed = ["--"] if argv[0] == "diff" and "--" not in argv else []
+    started = [program, "--no-pager", *settings, argv[0], *_WITHOUT_DRIVERS.get(argv[0], ())]
+    return [*started, *argv[1:], *closed]
+
+
+def has_work_tree(folder: Path, workspace: Path) -> bool:
+    """Whether the folder lies in a repository of the workspace; outside one, diff reads any file.
+
+    A `.git` that is a file or a link names a repository that may be anywhere, and is none.
+    """
+    inside = (parent for parent in (folder, *folder.parents) if parent.is_relative_to(workspace))
+    found = next((parent / ".git" for parent in inside if os.path.lexists(parent / ".git")), None)
+    if found is None or found.is_symlink():
+        return False
+    return all((found / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
 def _why(argv: Sequence[str]) -> Rule:
@@ -131,5 +149,5 @@ def _why(argv: Sequence[str]) -> Rule:
         return Rule.GIT_EXECUTES
     if argv[0] in _WRITING_VERBS:
         return Rule.GIT_WRITES
-    outside = any(token.startswith(("/", "../", ":")) or "/../" in token for token in argv)
+    outside = any(token.startswith(("/", ":")) or ".." in token.split("/") for token in argv)
     return Rule.GIT_ELSEWHERE if outside else Rule.NOT_ALLOWED

@@ -75,6 +75,8 @@ _GIT_ELSEWHERE = """
 --work-tree=/ status
 diff --no-index /etc/hostname /dev/null
 diff --no-ind /etc/hostname /dev/null
+diff x/../../../../../../../../etc/hostname x/../../../../../../../../dev/null
+diff x/.. HEAD
 blame --contents /etc/hostname HEAD
 status -- /etc
 log -- ../..
@@ -192,6 +194,12 @@ def _row(call: Call, name: str) -> Attempt:
     return Attempt(name, steps)
 
 
+def _in_gits_folder(bench: Bench) -> Steps:
+    """What looks like a repository without a work tree, and brings settings of its own."""
+    yield
+    bench.call(Call("git", ("log", "-1"), f"{bench.cwd}/.git"))
+
+
 def _rows(tool: str, lines: str) -> list[Attempt]:
     return [
         _row(Call(tool, tuple(shlex.split(line))), f"{tool} {line}") for line in lines.strip().splitlines()
@@ -226,5 +234,8 @@ COMMANDS = {
     "disguised-name": [
         _row(Call(tool, tuple(line.split())), f"tool {tool!r}: {line}") for tool, line in _DISGUISED
     ],
-    "working-folder": [_row(Call("git", ("status",), folder), f"cwd {folder!r}") for folder in _FOLDERS],
+    "working-folder": [
+        *(_row(Call("git", ("status",), folder), f"cwd {folder!r}") for folder in _FOLDERS),
+        Attempt("cwd in git's own folder", _in_gits_folder),
+    ],
 }

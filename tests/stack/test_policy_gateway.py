@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -160,6 +161,26 @@ def test_repositorys_own_drivers_and_hooks_do_not_run(gateway: Process, ask: _As
 def test_link_out_of_the_workspace_is_no_folder_of_it(gateway: Process, ask: _Asked) -> None:
     (gateway.workspace / "out").symlink_to("/")
     assert ask("/v1/calls", STATUS | {"cwd": "out"}).json()["rule"] == "working-folder"
+
+
+def test_repository_elsewhere_is_none_of_the_workspace(gateway: Process, ask: _Asked) -> None:
+    folder = gateway.workspace / "sub"
+    folder.mkdir()
+    assert ask("/v1/calls", STATUS | {"cwd": "sub"}).json()["exit_code"] == 0
+    (folder / ".git").write_text(f"gitdir: {gateway.workspace}/.git\n")
+    assert ask("/v1/calls", STATUS | {"cwd": "sub"}).json()["rule"] == "working-folder"
+
+
+def test_folder_in_no_repository_is_no_place_for_git(tmp_path: Path) -> None:
+    """There `git diff` compares any two files, and follows links: the gateway's own key, too."""
+    config = write_config(tmp_path)
+    shutil.rmtree(tmp_path / "workspace/.git")
+    (tmp_path / "workspace/link").symlink_to(tmp_path)
+    (tmp_path / "workspace/f").write_text("")
+    with serving(tmp_path, config) as process:
+        answer = _Asked(process.url)("/v1/calls", {"tool": "git", "argv": ["diff", "link/key", "f"]})
+    assert answer.json()["rule"] == "working-folder"
+    assert b"approval-key" not in answer.content
 
 
 class _Hook(BaseHTTPRequestHandler):

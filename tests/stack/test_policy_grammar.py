@@ -68,6 +68,9 @@ def test_kubectl_call_has_its_risk(line, risk):
         ("-C / status", Rule.GIT_ELSEWHERE),
         ("--git-dir=x log", Rule.GIT_ELSEWHERE),
         ("diff --no-index a b", Rule.GIT_ELSEWHERE),
+        ("diff sub/../../../key f", Rule.GIT_ELSEWHERE),
+        ("diff sub/.. HEAD", Rule.GIT_ELSEWHERE),
+        ("log x/../../y", Rule.GIT_ELSEWHERE),
         ("status -- ../x", Rule.GIT_ELSEWHERE),
         ("status -- :(top)x", Rule.GIT_ELSEWHERE),
         ("STATUS", Rule.DISGUISED_NAME),
@@ -122,7 +125,7 @@ def test_tests_run_only_what_is_named(argv):
 
 def test_git_is_started_without_what_a_repository_could_make_it_run():
     command = git.command("git", ["diff", "HEAD"])
-    assert command[-4:] == ["diff", "--no-ext-diff", "--no-textconv", "HEAD"]
+    assert command[-5:] == ["diff", "--no-ext-diff", "--no-textconv", "HEAD", "--"]
     assert {"core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never"} <= set(command)
 
 
