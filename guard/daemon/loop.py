@@ -107,8 +107,8 @@ class Daemon:
             self._lease.release()
 
     def _tick(self) -> None:
-        waiting = sorted(self._namespace.changes, key=lambda c: c["metadata"]["creationTimestamp"])
-        busy = {running.run.guard_name for running in self._running.values()}
+        waiting = sorted(self._namespace.changes, key=_turn_of)
+        busy = {running.run.guard_name: name for name, running in self._running.items()}
         for change in waiting:
             name = change["metadata"]["name"]
             if change["metadata"]["uid"] in self._ended:
@@ -125,24 +125,27 @@ class Daemon:
         for guard in self._namespace.guards:
             self._check_guard(guard)
 
-    def _turn(self, name: str, change: Object, busy: set[str]) -> None:
-        """One Change's part of a tick; the first of a Guard is begun, the others wait."""
+    def _turn(self, name: str, change: Object, busy: dict[str, str]) -> None:
+        """One Change's part of a tick; the first of a Guard is begun, the others wait.
+
+        `busy`: Guards with their Change. One that could not be begun yet keeps its turn all the same.
+        """
         if name not in self._running:
             if (change.get("status") or {}).get("phase") == Phase.FINISHED:
                 if FINALIZER in _finalizers(change):  # its guard was killed, or could not, just before this
                     self._release_object(change)
                 return
-            if change["spec"].get("guard") in busy:
-                self._queue(change)
+            ahead = busy.setdefault(change["spec"].get("guard"), name)
+            if ahead != name:
+                self._queue(change, ahead)
                 return
             self._begin(change)
-            busy.add(change["spec"].get("guard"))
         if name in self._running:
             self._advance(name, change)
 
-    def _queue(self, change: Object) -> None:
+    def _queue(self, change: Object, ahead: str) -> None:
         """Says once what a Change waits for; one that is closed meanwhile ends without a turn."""
-        name, guard = change["metadata"]["name"], change["spec"].get("guard")
+        name = change["metadata"]["name"]
         status = change.get("status") or {}
         if status.get("phase") not in (None, Phase.PENDING):
             return  # another guard had begun it
@@ -150,9 +153,8 @@ class Daemon:
             self._end_unstarted(change, Reason.ABANDONED, "closed by an operator")
             self._ended.add(change["metadata"]["uid"])
             return
-        ahead = next((n for n, r in self._running.items() if r.run.guard_name == guard), None)
         message = f"waits for change/{ahead}"
-        if ahead is None or (status.get("reason"), status.get("message")) == (QUEUED, message):
+        if (status.get("reason"), status.get("message")) == (QUEUED, message):
             return
         now = self._now()
         progress = Progress(opened_at=now)
@@ -405,6 +407,13 @@ def _since(guard: Object, accepted: bool) -> str | None:
     conditions = (guard.get("status") or {}).get("conditions") or []
     same = (c for c in conditions if c["type"] == "Accepted" and c["status"] == str(accepted))
     return next((c["lastTransitionTime"] for c in same), None)
+
+
+def _turn_of(change: Object) -> tuple[bool, str, str]:
+    """Sorts Changes: one that was begun comes before all that were not, then the older one."""
+    metadata = change["metadata"]
+    waits = (change.get("status") or {}).get("phase") in (None, Phase.PENDING)
+    return waits, metadata["creationTimestamp"], metadata["name"]
 
 
 def _finalizers(change: Object) -> list[str]:

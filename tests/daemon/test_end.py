@@ -11,7 +11,7 @@ from guard.daemon.loop import FINALIZER
 from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
 from tests.daemon.harness import Harness
-from tests.daemon.test_loop import guard as guard  # noqa: PLC0414 - a fixture
+from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_finished, is_pending, open_change, until
 
 
