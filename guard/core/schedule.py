@@ -65,17 +65,17 @@ def latest_due(cron: str, after: float, now: float) -> float | None:
 
 
 def due(lines: Iterable[Line], since: Mapping[str, float], busy: Collection[str], now: float) -> list[Due]:
-    """Lines to start now, at most one a target.
+    """Lines to start now, at most one a target: the one that ran longest ago, so that none starves another.
 
     Args:
-        lines: In order of preference.
+        lines: In order of preference where two ran for the same time.
         since: By key, the time for which the line last ran, or since when it is watched. A line that is
             not in it is not due: nobody knows yet what it has done.
         busy: Targets that something runs on.
     """
     taken, found = set(busy), []
-    for line in lines:
-        if line.key not in since or line.target in taken:
+    for line in sorted((line for line in lines if line.key in since), key=lambda line: since[line.key]):
+        if line.target in taken:
             continue
         at = latest_due(line.cron, max(since[line.key], now - LATEST_SECONDS), now)
         if at is not None:

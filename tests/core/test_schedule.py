@@ -47,6 +47,18 @@ def test_two_lines_of_one_target_never_start_together() -> None:
     assert [found.line for found in due(lines, since, (), now)] == [hourly, other]
 
 
+def test_a_line_that_is_always_due_starves_no_other_of_its_target() -> None:
+    every_minute = Line("chat/0", "chat-stable", "* * * * *")
+    nightly = Line("chat/1", "chat-stable", "0 3 * * *")
+    since = {every_minute.key: at("02:58:00"), nightly.key: at("03:00:00", day=1)}
+    started = []
+    for clock in ("02:59:10", "03:00:20", "03:01:30", "03:02:40"):
+        for found in due([every_minute, nightly], since, (), at(clock)):
+            since[found.line.key] = found.at
+            started.append(found.line)
+    assert started == [every_minute, nightly, every_minute, every_minute]
+
+
 def test_a_busy_target_is_left_alone() -> None:
     since = {QUARTERS.key: at("10:00:00")}
     assert due([QUARTERS], since, {"chat-stable"}, at("10:20:00")) == []
