@@ -5,6 +5,7 @@ Refuses to compare.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -42,9 +43,10 @@ class ArmFingerprints:
                 self._asking[arm].start()
 
     def wait(self, seconds: float) -> None:
-        """For answers that are on their way."""
+        """For answers that are on their way; so many seconds for all of them together."""
+        deadline = time.monotonic() + seconds
         for thread in self._asking.values():
-            thread.join(seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _ask(self, arm: Arm, endpoint: Endpoint, replicas: int) -> None:
         try:

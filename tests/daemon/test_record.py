@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,30 @@ def test_an_arm_that_does_not_answer_is_unknown_and_asked_again() -> None:
     assert asked == ["m", "m"]
     assert arms.known[Arm.CANARY].image_digest == "sha256:" + "1" * 64
     assert arms.known[Arm.CANARY].replicas == 1
+
+
+def test_arms_that_both_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still but for the waiting, which each thread's join adds up."""
+    over, clock = threading.Event(), [0.0]
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        clock[0] += timeout or 0.0
+
+    def read(endpoint: Any, model: str) -> Fingerprint:
+        assert over.wait(20.0)
+        raise UnreachableError("hung")
+
+    arms = ArmFingerprints("m", read, {}, "tidegate 0")
+    arms.ask({Arm.CANARY: ["endpoint"], Arm.BASELINE: ["endpoint"]}, 0.0)  # type: ignore[list-item]
+    asking = list(arms._asking.values())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", join)
+        patched.setattr("time.monotonic", lambda: clock[0])
+        arms.wait(2.0)
+    over.set()
+    for thread in asking:
+        thread.join(20.0)
+    assert (len(asking), clock[0]) == (2, 2.0)
 
 
 def test_a_change_that_an_operator_rolled_back_has_passed_nothing(tmp_path: Path) -> None:
