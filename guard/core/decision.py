@@ -41,6 +41,7 @@ class Situation:
     Attributes:
         now: Unix seconds, like every `..._at` here.
         step: Index of the current step; -1 before the first.
+        entering: Of a step whose patch we began, and whose answer we do not have; None where there is none.
         stage_started_at: When the current phase, or the current step, began.
         weight_percent: The canary's share on the route, as read.
         verdict: What rule and suites say together; None while nothing can be said yet.
@@ -67,6 +68,7 @@ class Situation:
     verdict: Verdict | None
     deciding: Check | None = None
     forming: str = ""
+    entering: int | None = None
     suites_done: bool = False
     canary_ready: bool = False
     refusal: tuple[str, str] | None = None
@@ -162,7 +164,9 @@ def decide(situation: Situation, policy: Policy) -> Action:
     """The next action, with `enforcement: Enforce`."""
     if situation.phase is Phase.ROLLING_BACK:
         return _rolling_back(situation)
-    return _rollback_check(situation) or _deadlines(situation, policy) or _progress(situation, policy)
+    return (
+        _rollback_check(situation, policy) or _deadlines(situation, policy) or _progress(situation, policy)
+    )
 
 
 def advise(situation: Situation, policy: Policy) -> Action:
@@ -196,7 +200,7 @@ def step_at(weight_percent: int, steps: tuple[Step, ...]) -> int:
     return reached[-1] if reached else 0
 
 
-def _rollback_check(situation: Situation) -> Action | None:
+def _rollback_check(situation: Situation, policy: Policy) -> Action | None:
     if situation.phase is Phase.PENDING:
         return None
     if situation.phase is Phase.PROMOTING and situation.returned:
@@ -209,7 +213,17 @@ def _rollback_check(situation: Situation) -> Action | None:
         return RollBack("ObjectiveFailed", reason, check)
     if situation.canary_absent:
         return RollBack("CanaryGone", "the canary has traffic and no ready endpoint")
-    return _moved_by_others(situation)
+    return _entered_unanswered(situation, policy) or _moved_by_others(situation)
+
+
+def _entered_unanswered(situation: Situation, policy: Policy) -> Action | None:
+    """Our own patch was taken and its answer was lost, or its writer died: users are in that step already."""
+    entering, weight = situation.entering, situation.weight_percent
+    if situation.phase not in (Phase.TESTING, Phase.PROGRESSING) or entering is None:
+        return None
+    if entering == situation.step or weight != policy.steps[entering].weight_percent:
+        return None
+    return EnterStep(entering, weight)
 
 
 def _moved_by_others(situation: Situation) -> Action | None:

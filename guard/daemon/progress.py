@@ -49,11 +49,13 @@ class Progress:
         generation: Of the Change, when it was last read.
         asked: The operator's action that the timeline has told of already.
         spec_digest: Of the Change's spec as it began (`guard.api.change.frozen_digest`).
+        entering: The step whose patch was begun and is not known to be taken; written before it.
     """
 
     opened_at: float
     phase: Phase = Phase.PENDING
     step: int = -1
+    entering: int | None = None
     stage_started_at: float = 0.0
     weight_percent: int = 0
     verdict: Verdict | None = None
@@ -127,6 +129,7 @@ class Progress:
             "phase": str(self.phase),
             "step": self.step,
             "stepText": step_text,
+            "entering": self.entering,
             "weight": self.weight_percent,
             "verdict": str(self.verdict) if self.verdict else None,
             "reason": self.reason,
@@ -163,6 +166,7 @@ class Progress:
             opened_at=_seconds(status["openedAt"]) or now,
             phase=Phase(status["phase"]),
             step=status["step"],
+            entering=status.get("entering"),
             stage_started_at=_seconds(status["stageStartedAt"]) or now,
             weight_percent=status["weight"],
             verdict=Verdict(status["verdict"]) if status.get("verdict") else None,

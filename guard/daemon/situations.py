@@ -42,6 +42,7 @@ class Situations:
             now=now,
             phase=progress.phase,
             step=progress.step,
+            entering=progress.entering,
             opened_at=progress.opened_at,
             stage_started_at=progress.stage_started_at,
             weight_percent=progress.weight_percent,

@@ -61,8 +61,10 @@ class Steps:
     def enter(self, step: int, weight: int, seen: Observation, now: float, mono: float) -> None:
         parts, progress = self._parts, self._parts.progress
         if parts.enforces:
+            progress.entering = step
+            parts.save(progress)  # the intent first: a patch whose answer is lost is still known as ours
             parts.actor.set_weight(weight, RoutePhase.PROGRESSING)
-            progress.weight_percent = weight
+            progress.weight_percent, progress.entering = weight, None
         if progress.phase is Phase.PROGRESSING:
             parts.analysis.keep_step(progress.step, mono)
         progress.step = step

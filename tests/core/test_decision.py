@@ -174,6 +174,16 @@ CASES = [
     ("traffic that someone took back ends the change", dict(weight_percent=0), d.RollBack),
     ("a weight that someone moved holds the step", dict(now=1031, weight_percent=30), d.Wait),
     (
+        "a step whose patch was taken unheard is entered, though an operator holds",
+        dict(now=1031, weight_percent=50, entering=1, verdict=None, intent=Intent.HOLD),
+        d.EnterStep,
+    ),
+    (
+        "a weight that is not the one that was patched was moved by others",
+        dict(phase=Phase.TESTING, step=-1, weight_percent=30, entering=0),
+        d.RollBack,
+    ),
+    (
         "traffic before the suites passed is taken back",
         dict(phase=Phase.TESTING, step=-1, weight_percent=50),
         d.RollBack,

@@ -21,6 +21,7 @@ from guard.daemon.clock import Clock
 from guard.daemon.measure import Batch
 from guard.daemon.observe import Observation, Side
 from guard.daemon.progress import Progress
+from guard.errors import UnreachableError
 
 START = 1_800_000_000.0
 STABLE = {
@@ -128,6 +129,7 @@ class Target:
     ready_at: float = START - 600.0
     writes: list[str] = field(default_factory=list)
     fail_with: Exception | None = None
+    lose_answers: bool = False  # writes are done, and nobody is told
 
     def look(self) -> Observation:
         backends = [
@@ -173,6 +175,8 @@ class Target:
     def set_weight(self, percent: int, phase: RoutePhase) -> None:
         self._write(f"weight {percent} {phase}")
         self.weight, self.phase = percent, phase
+        if self.lose_answers:
+            raise UnreachableError("no answer")
 
     def copy_template(self) -> None:
         self._write("copy template")

@@ -399,6 +399,29 @@ def test_traffic_that_a_person_took_back_is_not_given_again() -> None:
     assert harness.target.writes.count("weight 10 Progressing") == 1
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["the same guard", "a successor"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_step_whose_answer_was_lost_is_gone_on_with(step: int, killed: bool) -> None:
+    harness = Harness()
+    harness.until(Phase.TESTING)
+    while harness.run.progress.step < step - 1:
+        harness.tick(**GOOD)
+    harness.target.lose_answers = True
+    weight = harness.guard.steps[step].weight
+    while harness.target.weight != weight:
+        before = len(harness.saved)
+        harness.tick(**GOOD)
+    harness.target.lose_answers = False
+    if killed:
+        del harness.saved[before + 1 :]  # what stood there when the patch was sent
+        harness.restart()
+    harness.tick(**GOOD)
+    harness.tick(**GOOD)
+    assert (harness.run.progress.phase, harness.run.progress.step) == (Phase.PROGRESSING, step)
+    harness.until(Phase.FINISHED, **GOOD)
+    assert harness.run.progress.ended is Reason.PROMOTED
+
+
 def test_a_lost_save_before_traffic_does_not_leave_the_change_draining() -> None:
     harness = Harness()
     harness.suites["eval"] = Verdict.FAIL
