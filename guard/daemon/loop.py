@@ -44,6 +44,7 @@ class _Running:
     """One Change under way, and what has been written of it."""
 
     run: ChangeRun
+    uid: str  # of the Change: one that is deleted and created anew has the same name
     recorder: Recorder
     known: int  # lines of the timeline that a predecessor wrote, and has logged
     saved: dict[str, Any] = field(default_factory=dict)
@@ -130,6 +131,8 @@ class Daemon:
 
         `busy`: Guards with their Change. One that could not be begun yet keeps its turn all the same.
         """
+        if name in self._running and self._running[name].uid != change["metadata"]["uid"]:
+            self._end(name)
         if name not in self._running:
             if (change.get("status") or {}).get("phase") == Phase.FINISHED:
                 if FINALIZER in _finalizers(change):  # its guard was killed, or could not, just before this
@@ -163,9 +166,13 @@ class Daemon:
         body = {"status": progress.to_status(len(change["spec"]["plan"]["guard"].get("steps") or []))}
         self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
 
-    def _begin(self, change: Object) -> None:
-        name = change["metadata"]["name"]
+    def _begin(self, watched: Object) -> None:
+        name = watched["metadata"]["name"]
+        # Read afresh: a watch may lag behind what another guard has just brought to its end.
+        change = self._client.get(CHANGES, self._namespace.name, name)
         status = change.get("status") or {}
+        if status.get("phase") == Phase.FINISHED or change["metadata"]["uid"] != watched["metadata"]["uid"]:
+            return  # the watch will tell of it
         try:
             spec = parse(ChangeSpec, change["spec"], f"Change {name}: spec")
             api_key = self._api_key(spec.plan.guard)
@@ -202,7 +209,7 @@ class Daemon:
             save=lambda progress: self._save(name, progress),
             api_key=api_key,
         )
-        self._running[name] = _Running(run, recorder, known=len(progress.timeline))
+        self._running[name] = _Running(run, change["metadata"]["uid"], recorder, known=len(progress.timeline))
         log.info("change %s: begins in phase %s", name, progress.phase)
 
     def _advance(self, name: str, change: Object) -> None:
