@@ -45,6 +45,7 @@ FORMS = (
 _EXECUTES = (
     *("-c", "--config-env", "--exec-path", "-p", "--paginate", "--ext-diff", "--textconv", "--filters"),
     *("-O", "--open-files-in-pager", "--upload-pack", "--receive-pack", "--exec", "-x", "--extcmd"),
+    "--show-signature",
 )
 _WRITES = (
     "--output",
@@ -74,8 +75,10 @@ _WRITING_VERBS = frozenset(
     ]
 )
 
-# Before every call. What a repository's own settings could start is off; no transport is allowed.
+# Before every call. What a repository's own settings could start is off; no transport is allowed. A bare
+# repository can lie among committed files, and bring settings: only a `.git` is one.
 _SETTINGS = {
+    "safe.bareRepository": "explicit",
     "core.fsmonitor": "false",
     "core.hooksPath": "/dev/null",
     "core.pager": "cat",
@@ -85,6 +88,10 @@ _SETTINGS = {
     "credential.helper": "",
     "protocol.allow": "never",
     "gc.auto": "0",
+    "log.showSignature": "false",
+    "gpg.program": "false",
+    "gpg.x509.program": "false",
+    "gpg.ssh.program": "false",
     "tag.gpgSign": "false",
     "tag.forceSignAnnotated": "false",
     "submodule.recurse": "false",

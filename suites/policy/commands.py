@@ -26,6 +26,7 @@ diff --ext-diff
 diff --ext-d HEAD
 log -p --textconv
 show --ext-diff HEAD
+log --show-signature -1
 grep --open-files-in-pager=touch x
 grep -Otouch x
 fetch --upload-pack=touch origin

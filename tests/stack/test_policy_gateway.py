@@ -158,6 +158,32 @@ def test_repositorys_own_drivers_and_hooks_do_not_run(gateway: Process, ask: _As
     assert not marker.exists()
 
 
+def _would_verify_its_commit(repository: Path, program: str) -> None:
+    """Puts a signed commit on top, and the settings by which `git log` starts a program for it."""
+    git = ["git", f"--git-dir={repository}"]
+    commit = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n"
+    commit += "".join(f"{who} a <a@example.org> 0 +0000\n" for who in ("author", "committer"))
+    commit += "gpgsig -----BEGIN PGP SIGNATURE-----\n x\n -----END PGP SIGNATURE-----\n\nm\n"
+    write = [*git, "hash-object", "-t", "commit", "-w", "--stdin", "--literally"]
+    name = subprocess.check_output(write, input=commit, text=True).strip()
+    subprocess.run([*git, "update-ref", "HEAD", name], check=True)
+    for setting, value in (("log.showSignature", "true"), ("gpg.program", program)):
+        subprocess.run([*git, "config", setting, value], check=True)
+
+
+@pytest.mark.parametrize("cwd", [".", "vendor/x"], ids=["its own", "a bare one among its files"])
+def test_signed_commit_starts_no_program_of_its_repository(gateway: Process, ask: _Asked, cwd: str) -> None:
+    script = gateway.folder / "verify"
+    script.write_text(f"#!/bin/sh\ntouch {gateway.folder}/ran\n")
+    script.chmod(0o755)
+    repository = gateway.workspace / (".git" if cwd == "." else cwd)
+    subprocess.run(["git", "init", "-q", "--bare", str(gateway.workspace / "vendor/x")], check=True)
+    _would_verify_its_commit(repository, str(script))
+    answer = ask("/v1/calls", {"tool": "git", "argv": ["log", "-1"], "cwd": cwd}).json()
+    assert not (gateway.folder / "ran").exists()
+    assert answer["exit_code"] == (0 if cwd == "." else 128), answer
+
+
 def test_link_out_of_the_workspace_is_no_folder_of_it(gateway: Process, ask: _Asked) -> None:
     (gateway.workspace / "out").symlink_to("/")
     assert ask("/v1/calls", STATUS | {"cwd": "out"}).json()["rule"] == "working-folder"

@@ -57,6 +57,7 @@ def test_kubectl_call_has_its_risk(line, risk):
         ("-c alias.x=!sh x", Rule.GIT_EXECUTES),
         ("diff --ext-diff", Rule.GIT_EXECUTES),
         ("diff --ext", Rule.GIT_EXECUTES),
+        ("log --show-signature", Rule.GIT_EXECUTES),
         ("grep -Osh x", Rule.GIT_EXECUTES),
         ("fetch --upload-pack=sh .", Rule.GIT_EXECUTES),
         ("diff --output=f", Rule.GIT_WRITES),
