@@ -84,16 +84,18 @@ class Actor:
         From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
         """
         route = self._route_to_canary()
-        if route is None:
-            return True
-        if route.weight_percent == 0 and (
-            route.change != self._change or route.phase is RoutePhase.ROLLING_BACK
-        ):
-            return True
-        self._own(route)
-        if route.phase is RoutePhase.PROMOTING and not self._stable_restored():
-            return False
-        self.set_weight(0, RoutePhase.ROLLING_BACK)
+        if route is not None:
+            if route.weight_percent == 0 and self._left(route):
+                return True
+            self._own(route)
+        if self._must_restore(route):
+            if route is not None and route.weight_percent > 0 and route.phase is None:
+                # Put back what the route said: the next call waits by it until the stable is ready.
+                move_weight(self._client, route, route.weight_percent, RoutePhase.PROMOTING, self._change)
+            if not self._stable_restored():
+                return False
+        if route is not None and (route.weight_percent > 0 or route.change is not None):
+            self.set_weight(0, RoutePhase.ROLLING_BACK)
         return True
 
     def finish(self, phase: RoutePhase) -> None:
@@ -110,6 +112,21 @@ class Actor:
         canary = self._deployment(self._target.canary.workload.name)
         if same_template(canary["spec"]["template"], self._plan.canary_template):
             scale(self._client, canary, 0)
+
+    def _left(self, route: RouteState) -> bool:
+        """Another change's, or rolled back already: nothing of ours stands there."""
+        return route.change not in (self._change, None) or route.phase is RoutePhase.ROLLING_BACK
+
+    def _must_restore(self, route: RouteState | None) -> bool:
+        """The promotion had begun, as the route says; one without our phase cannot, so the stable does."""
+        if route is not None and route.phase is not None:
+            return route.phase is RoutePhase.PROMOTING
+        try:
+            own = self._deployment(self._target.stable.workload.name)["spec"]["template"]
+        except NotFoundError:
+            return False
+        promoted = same_template(own, self._plan.canary_template)
+        return promoted and not same_template(own, self._plan.stable_template)
 
     def _stable_restored(self) -> bool:
         stable = self._deployment(self._target.stable.workload.name)

@@ -227,3 +227,35 @@ def test_a_route_with_the_canary_alone_is_not_taken_for_returned(
     client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
     with pytest.raises(ConfigurationError, match="backendRefs"):
         actor.roll_back()
+
+
+def remove_annotations(client: KubernetesClient) -> None:
+    found = client.get(HTTP_ROUTES, NAMESPACE, "chat")
+    del found["metadata"]["annotations"]
+    client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
+
+
+@pytest.mark.parametrize("strip", [remove_annotations, remove_route, remove_canary_backend])
+def test_a_stable_that_was_being_promoted_is_restored_whatever_the_route_still_says(
+    client: KubernetesClient, plan: Plan, actor: Actor, strip: Callable[[KubernetesClient], None]
+) -> None:
+    actor.claim()
+    actor.set_weight(100, RoutePhase.PROMOTING)
+    actor.copy_template()
+    strip(client)
+    assert not actor.roll_back()
+    assert same_template(stable_template(client), plan.stable_template)
+    if strip is remove_annotations:
+        set_stable_status(client, ready=False)
+        assert not actor.roll_back()
+        assert route(client).weight_percent == 100
+    set_stable_status(client, ready=True)
+    assert actor.roll_back()
+
+
+def test_a_missing_stable_does_not_keep_a_change_whose_route_is_gone(
+    client: KubernetesClient, actor: Actor
+) -> None:
+    remove_route(client)
+    client.delete(DEPLOYMENTS, NAMESPACE, "chat-stable")
+    assert actor.roll_back()
