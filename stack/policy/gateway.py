@@ -215,7 +215,10 @@ class Gateway:
     def _is_inside(self, cwd: str) -> bool:
         """A folder, reached without a link."""
         path = self._config.workspace / cwd
-        return path.is_dir() and path.resolve() == path
+        try:
+            return path.is_dir() and path.resolve() == path
+        except OSError:  # a name that no file system takes
+            return False
 
     def _risk(self, call: Call) -> Risk:
         match call.tool:

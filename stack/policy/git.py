@@ -138,7 +138,7 @@ def has_work_tree(folder: Path, workspace: Path) -> bool:
     found = next((parent / ".git" for parent in inside if os.path.lexists(parent / ".git")), None)
     if found is None or found.is_symlink():
         return False
-    return all((found / part).exists() for part in ("HEAD", "objects", "refs"))
+    return all(os.path.exists(found / part) for part in ("HEAD", "objects", "refs"))
 
 
 def _why(argv: Sequence[str]) -> Rule:

@@ -184,6 +184,7 @@ _FOLDERS = (
     "-C",
     ".git/../..",
     "no-such-folder",
+    "x" * 300,
 )
 
 
@@ -236,7 +237,7 @@ COMMANDS = {
         _row(Call(tool, tuple(line.split())), f"tool {tool!r}: {line}") for tool, line in _DISGUISED
     ],
     "working-folder": [
-        *(_row(Call("git", ("status",), folder), f"cwd {folder!r}") for folder in _FOLDERS),
+        *(_row(Call("git", ("status",), folder), f"cwd {folder[:20]!r}") for folder in _FOLDERS),
         Attempt("cwd in git's own folder", _in_gits_folder),
     ],
 }
