@@ -111,7 +111,7 @@ class Executor:
             ours["KUBECONFIG"] = self._tools.kubeconfig
         in_cluster = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
         ours |= {name: os.environ[name] for name in in_cluster if name in os.environ}
-        return ours | git.ENVIRONMENT
+        return ours | git.ENVIRONMENT | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)}
 
 
 def _end_of(process: subprocess.Popen[bytes], timeout_seconds: float, most_bytes: int) -> Outcome:
