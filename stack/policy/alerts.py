@@ -79,5 +79,5 @@ class Alerts:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):
                 return None
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever is answered there: the next alert is still delivered
             return f"{type(error).__name__}: {error}"[:200]

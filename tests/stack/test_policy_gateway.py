@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -250,3 +251,19 @@ def test_webhook_that_is_down_delays_no_answer_and_the_alert_says_so(monkeypatch
     alerts.close()
     (alert,) = alerts.after(0, 10)
     assert alert["delivery"].startswith("failed: ")
+
+
+@pytest.mark.parametrize("failure", [BadStatusLine("SSH-2.0"), RuntimeError("anything")])
+def test_answer_that_is_no_http_ends_no_delivery(monkeypatch: Any, failure: Exception) -> None:
+    def fails(*given: Any, **more: Any) -> Any:
+        raise failure
+
+    monkeypatch.setattr("stack.policy.alerts.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("stack.policy.alerts.urllib.request.urlopen", fails)
+    alerts = Alerts("http://webhook/")
+    names = ("seq", "at", "request_id", "principal", "rule", "reason", "call")
+    for _ in range(2):
+        alerts.raise_for(dict.fromkeys(names))
+    alerts.close()
+    said = [alert["delivery"] for alert in alerts.after(0, 10)]
+    assert said == [f"failed: {type(failure).__name__}: {failure}"] * 2
