@@ -296,6 +296,25 @@ def test_a_canary_without_ready_endpoints_gets_no_traffic_and_is_abandoned() -> 
     assert harness.target.writes == []
 
 
+@pytest.mark.parametrize("intent", [Intent.CLOSE, None], ids=["closed", "deadline"])
+def test_a_route_claimed_by_a_guard_that_then_died_is_left_at_rest(intent: Intent | None) -> None:
+    harness = Harness()
+    harness.target.canary_ready = False
+    harness.target.claim()
+    harness.run.intent = intent
+    harness.until(Phase.FINISHED)
+    assert harness.run.progress.ended is Reason.ABANDONED
+    assert harness.target.phase is RoutePhase.ROLLED_BACK
+
+
+def test_a_route_at_rest_since_a_change_of_the_same_name_is_not_touched() -> None:
+    harness = Harness()
+    vars(harness.target).update(phase=RoutePhase.PROMOTED, change="ops-1", canary_ready=False)
+    harness.run.intent = Intent.CLOSE
+    harness.until(Phase.FINISHED)
+    assert harness.target.writes == []
+
+
 def test_an_operator_closes_a_change_and_traffic_returns() -> None:
     harness = Harness()
     harness.until(Phase.PROGRESSING, **GOOD)
