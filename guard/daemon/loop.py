@@ -360,7 +360,7 @@ class Daemon:
             accepted, reason, message = False, "Invalid", str(error)
         under_way = next((n for n, r in self._running.items() if r.run.guard_name == name), None)
         beside = self._upkeep.conditions(guard)
-        key = (accepted, reason, message, generation, under_way, beside)
+        key = (guard["metadata"]["uid"], accepted, reason, message, generation, under_way, beside)
         if self._guard_status.get(name) == key:
             return
         condition = {
@@ -401,6 +401,7 @@ class Daemon:
     def _drop_all(self) -> None:
         for name in list(self._running):
             self._end(name)
+        self._guard_status.clear()  # who leads meanwhile writes, too
 
 
 def _fault_at(progress: Progress) -> float | None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from guard.adapters.kubernetes.client import CHANGES, KubernetesClient, Object
+from guard.adapters.kubernetes.client import CHANGES, GUARDS, KubernetesClient, Object
 from guard.api.change import Plan
 from guard.core.change import Phase, Reason
 from guard.daemon.observe import Namespace
 from guard.daemon.progress import Progress
-from tests.daemon.conftest import NAMESPACE
+from tests.daemon.conftest import NAMESPACE, documents
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_pending, open_change, until
 
@@ -77,3 +77,19 @@ def test_a_change_that_was_deleted_and_opened_anew_between_two_looks_begins_anew
             if begun(found):
                 return
     raise AssertionError("the new Change was never taken up")
+
+
+def test_a_guard_that_is_created_anew_gets_its_status_again(
+    client: KubernetesClient, plan: Plan, guard: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with guarding(client, tmp_path):
+        old = until(client, GUARDS, "chat", lambda status: bool(status.get("conditions")))
+        monkeypatch.setattr(Namespace, "guards", property(lambda _: [old]))
+        client.delete(GUARDS, NAMESPACE, "chat")
+        (document,) = documents("stack/manifests/demo/guard.yaml")
+        new = client.create(GUARDS, NAMESPACE, document)
+        monkeypatch.setattr(Namespace, "guards", property(lambda _: [new]))
+        for _, found in client.watch(GUARDS, NAMESPACE, new["metadata"]["resourceVersion"], seconds=10):
+            if (found.get("status") or {}).get("conditions"):
+                return
+    raise AssertionError("the new Guard's status was never written")
