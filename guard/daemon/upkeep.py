@@ -106,6 +106,8 @@ class Upkeep:
             self._changes = {name: known for name, known in self._changes.items() if name in running}
             self._news.forget({uid for uid, _ in self._changes.values()})
             if leads:
+                wanted = {name: spec.notify for name, (_, spec) in self._guards.items()}
+                self._notifier.keep(wanted, {guard["metadata"]["name"] for guard in namespace.guards})
                 self._load()
                 self._tick_schedule(namespace.changes, now)
             else:

@@ -357,6 +357,10 @@ def test_a_webhook_that_fails_is_told_in_the_guards_condition_and_holds_nothing_
     assert value(stand.metrics.registry, "tidegate_webhook_failures_total", reason="Unreachable") == 1
     assert "verysecrettoken" not in str(condition) + caplog.text
     assert "verysecrettoken" not in str(stand.runs())
+    metadata = {**guard["metadata"], "resourceVersion": "edited"}
+    stand.cluster.guards = [{**guard, "metadata": metadata, "spec": {**guard["spec"], "notify": []}}]
+    stand.round()
+    assert stand.upkeep.conditions(stand.cluster.guards[0]) == [], "nobody is to be told any more"
 
 
 def test_what_an_earlier_guard_said_of_its_webhooks_stands_until_there_is_news(stand: Stand) -> None:
