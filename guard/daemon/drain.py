@@ -40,6 +40,8 @@ class Drain:
         known = (progress.last_new_request_at, self._last_new_request(clock_offset))
         progress.last_new_request_at = max((at for at in known if at is not None), default=None)
         since = max(progress.patched_at, progress.last_new_request_at or 0.0)
+        if (seen_from := self._measurements.seen_from) is not None:
+            since = max(since, seen_from + clock_offset)
         if now - since < QUIET_SECONDS:
             return False
         seen_until = self._measurements.seen_until

@@ -19,7 +19,7 @@ from guard.adapters.signals.probes import Probes
 from guard.api.guard import GuardSpec
 from guard.core.blocks import CounterBlock
 from guard.core.samples import Arm, RequestSample, Source
-from guard.errors import TidegateError
+from guard.errors import TidegateError, UnreachableError
 
 POLL_SECONDS = 0.5
 RESOLVE_SECONDS = 5.0
@@ -53,6 +53,7 @@ class Measurements:
         """`log_since` (Unix seconds): from when on the gateway's access log is read; None for now."""
         self._gateway_error: TidegateError | None = None
         self._read_at: float | None = None  # the gateway's last good reading
+        self._counted_from: float | None = None  # the first reading of the pod that came last
         self._began_at = time.monotonic()
         self._last_canary_request_at: float | None = None
         self._client = client
@@ -104,11 +105,22 @@ class Measurements:
         return min(known) if known and len(known) == len(moments) else None
 
     @property
+    def seen_from(self) -> float | None:
+        """Since when (monotonic) users' requests are seen: a gateway pod's first reading counts nothing.
+
+        None while no pod was read. The access log is read from before a rollback's decision on.
+        """
+        return float("-inf") if self._log_alive else self._counted_from
+
+    @property
     def seen_until(self) -> float | None:
         """Up to which moment (monotonic) users' requests were seen: by the log, else by the counters."""
+        return self.log_seen_until if self._log_alive else self._read_at
+
+    @property
+    def _log_alive(self) -> bool:
         until = self.log_seen_until
-        alive = until is not None and time.monotonic() - until <= LOG_SECONDS
-        return until if alive else self._read_at
+        return until is not None and time.monotonic() - until <= LOG_SECONDS
 
     @property
     def last_canary_request_at(self) -> float | None:
@@ -116,10 +128,7 @@ class Measurements:
 
         None where the log tells of none, and while it is not followed: a dead log's silence says nothing.
         """
-        until = self.log_seen_until
-        if until is None or time.monotonic() - until > LOG_SECONDS:
-            return None
-        return self._last_canary_request_at
+        return self._last_canary_request_at if self._log_alive else None
 
     def take(self) -> Batch:
         """What has been seen since the last call."""
@@ -148,6 +157,7 @@ class Measurements:
     def _run(self) -> None:
         counters = GatewayCounters()
         urls: list[str] = []
+        known: set[str] = set()
         resolved_at = float("-inf")
         read_at = time.monotonic()
         while not self._stop.wait(POLL_SECONDS):
@@ -157,6 +167,9 @@ class Measurements:
                     resolved_at = time.monotonic()
                 counts = counters.read(urls)
                 now = time.monotonic()
+                if not known.issuperset(urls):
+                    known.update(urls)
+                    self._counted_from = now
                 self._take_blocks(self._blocks(counts, read_at, now))
                 read_at = now
                 self._read_at, self._gateway_error = now, None
@@ -165,7 +178,11 @@ class Measurements:
         counters.close()
 
     def _resolve(self) -> list[str]:
-        """The metrics URLs of the gateway's pods; starts to follow the access log of new ones."""
+        """The metrics URLs of the gateway's pods; starts to follow the access log of new ones.
+
+        Raises:
+            UnreachableError: It has no pod; what nobody counts is not zero.
+        """
         url = self._spec.signals.gateway.url
         name = service_name(url)
         if name is None:
@@ -177,6 +194,10 @@ class Measurements:
             if endpoint.namespace and endpoint.pod:
                 self._follow(endpoint.namespace, endpoint.pod)
         self._leave_logs_except({endpoint.pod for endpoint in endpoints})
+        if not endpoints:
+            raise UnreachableError(
+                f"Service {name[0]}/{name[1]} of the gateway's metrics has no ready endpoint"
+            )
         return [endpoint.url for endpoint in endpoints]
 
     def _follow(self, namespace: str, pod: str) -> None:

@@ -80,6 +80,7 @@ class Measurements:
     def __init__(self) -> None:
         self.probes = Probes()
         self.last_canary_request_at: float | None = None
+        self.seen_from: float | None = float("-inf")
         self.seen_until: float | None = float("inf")
         self.batch = Batch()
         self.blind: str | None = None

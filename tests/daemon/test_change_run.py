@@ -110,6 +110,17 @@ def test_silence_that_nobody_watched_is_not_quiet() -> None:
     assert harness.run.progress.quiet_at is None
 
 
+def test_silence_before_anybody_looked_is_not_quiet() -> None:
+    harness = Harness()
+    harness.until(Phase.PROGRESSING, **GOOD)
+    harness.until(Phase.ROLLING_BACK, **BAD)
+    looked_from = harness.turned.now + 20
+    harness.measurements.seen_from = looked_from - START
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert harness.run.progress.quiet_at is not None
+    assert harness.run.progress.quiet_at >= looked_from
+
+
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.ERROR])
 def test_a_stable_that_does_not_pass_after_a_rollback_is_in_the_final_message(verdict: Verdict) -> None:
     harness = Harness()

@@ -123,6 +123,35 @@ def test_a_gateway_pod_that_is_gone_does_not_blind_for_ever(measuring: Callable[
     until(lambda: measurements.last_canary_request_at == AT)
 
 
+def test_a_gateway_without_pods_is_not_read_as_no_traffic(measuring: Callable[[Any], Measurements]) -> None:
+    measurements = measuring(Cluster())
+    until(lambda: "no ready endpoint" in (measurements.blind_because(time.monotonic() + 60) or ""))
+    assert measurements.seen_until is None
+
+
+class NoRequests:
+    """Counters that can always be read."""
+
+    def read(self, urls: list[str]) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_requests_are_seen_from_the_first_reading_of_the_newest_pod_on(
+    measuring: Callable[[Any], Measurements], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "GatewayCounters", NoRequests)
+    cluster = Cluster("gateway-0")
+    cluster.unreadable = {"gateway-0", "gateway-1"}
+    measurements = measuring(cluster)
+    until(lambda: measurements.seen_from is not None)
+    first = measurements.seen_from
+    cluster.pods = ("gateway-0", "gateway-1")
+    until(lambda: measurements.seen_from != first)
+
+
 def test_a_request_that_waits_does_not_wake_the_guard(guard_spec: GuardSpec) -> None:
     woken: list[int] = []
     client: Any = None
