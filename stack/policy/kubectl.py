@@ -4,11 +4,12 @@ Read against kubectl 1.35. The cluster, the identity and the namespaces are the 
 changes one of them, or that reads or writes a file or a URL, stands in no form. Nor do Secrets.
 """
 
+import re
 from collections.abc import Sequence
 
 from stack.policy.calls import Risk
 from stack.policy.grammar import Form, is_one_of, risk_in
-from stack.policy.rules import Refuse, Rule
+from stack.policy.rules import Refuse, Refused, Rule
 
 _KIND = (
     r"(?:pods?|po|services?|svc|deployments?|deploy|replicasets?|rs|events?|configmaps?|cm|jobs?|endpoints"
@@ -29,7 +30,8 @@ class Kubectl:
     """The forms for the namespaces that the gateway serves."""
 
     def __init__(self, namespaces: Sequence[str]) -> None:
-        inside = "|".join(namespaces)
+        self._served = bool(namespaces)  # of no name, a form would allow the empty one: any namespace
+        inside = "|".join(map(re.escape, namespaces))
         options, named = rf"--namespace=(?:{inside})", {"-n": inside, "--namespace": inside}
         chosen = named | {"-l": _SELECTOR, "--selector": _SELECTOR, "-o": _OUTPUT}
         read = rf"{options}|--selector={_SELECTOR}|-o(?:{_OUTPUT})|--output=(?:{_OUTPUT})|--show-labels"
@@ -66,6 +68,8 @@ class Kubectl:
 
     def risk(self, argv: Sequence[str], refuse: Refuse) -> Risk:
         """The risk of the exact call; refuses what has no form."""
+        if not self._served:
+            raise Refused(Rule.NOT_ALLOWED, "this gateway has no such tool: no namespace is named for kubectl")
         found = risk_in(self._forms, argv)
         if found is None:
             refuse(_why(argv), f"kubectl {list(argv)!r} is none of the allowed forms")

@@ -117,6 +117,13 @@ def test_kubectl_call_without_a_form_is_refused(line, rule):
     assert refused.value.rule is rule
 
 
+@pytest.mark.parametrize("line", ["get pods", "get pods --namespace=", "delete pod/chat-1", "version"])
+def test_kubectl_without_a_namespace_has_no_form(line):
+    with pytest.raises(Refused, match="no such tool: no namespace") as refused:
+        Kubectl([]).risk(line.split(), REFUSE)
+    assert refused.value.rule is Rule.NOT_ALLOWED
+
+
 @pytest.mark.parametrize("argv", [["run"], ["run", "other"], ["run", "unit", "-x"], ["list", "x"], ["unit"]])
 def test_tests_run_only_what_is_named(argv):
     assert tests_tool.risk(["run", "unit"], ["unit"], REFUSE) is Risk.R1
