@@ -95,7 +95,8 @@ class Daemon:
             while not self._stop.is_set():
                 leads = self._lease.hold()
                 if leads != led:
-                    log.info("leading" if leads else "not leading: another guard holds the lease")
+                    why = self._lease.error or "another guard holds the lease"
+                    log.info("leading" if leads else f"not leading: {why}")
                     led = leads
                 self._upkeep.round(self._namespace, leads, self._running.keys())
                 self._tick() if leads else self._drop_all()

@@ -5,6 +5,7 @@ holder that could not renew for two thirds of the lease's duration stops leading
 anyone else may begin.
 """
 
+import logging
 import time
 import uuid
 from datetime import UTC, datetime
@@ -16,12 +17,14 @@ from guard.errors import ConflictError, NotFoundError, TidegateError
 DURATION_SECONDS = 9
 RENEW_SECONDS = 2.0
 
+log = logging.getLogger("tidegate.guard")
+
 
 class Lease:
     """Call `hold()` on every tick; it talks to the server only when a renewal is due.
 
     The holder's identity is `replica` and a random part, as in client-go: two processes of one host,
-    or one restarted beside its predecessor, are two candidates.
+    or one restarted beside its predecessor, are two candidates. `error` says why the last try failed.
     """
 
     def __init__(self, client: KubernetesClient, namespace: str, name: str, replica: str) -> None:
@@ -31,6 +34,7 @@ class Lease:
         self._identity = f"{replica}_{uuid.uuid4()}"
         self._renewed_at: float | None = None
         self._tried_at = float("-inf")
+        self.error: TidegateError | None = None
         self._seen: tuple[str, float] | None = None  # another holder's renewTime, and when we first saw it
 
     def hold(self) -> bool:
@@ -41,9 +45,16 @@ class Lease:
             try:
                 if self._take(now):
                     self._renewed_at = now
-            except TidegateError:
-                pass  # not renewed; leadership then ends by the clock below
+                self.error = None
+            except TidegateError as error:  # not renewed; leadership then ends by the clock below
+                self._tell(error)
         return self._renewed_at is not None and now - self._renewed_at < DURATION_SECONDS * 2 / 3
+
+    def _tell(self, error: TidegateError) -> None:
+        """Once: a guard that may not use the Lease never leads, and nobody would know why."""
+        if str(error) != str(self.error):
+            log.warning("the lease %s cannot be taken or renewed: %s", self._name, error)
+        self.error = error
 
     def release(self) -> None:
         """Lets a successor begin at once. Never raises: the lease runs out anyway."""
