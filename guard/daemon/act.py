@@ -98,6 +98,12 @@ class Actor:
             self.set_weight(0, RoutePhase.ROLLING_BACK)
         return True
 
+    def promoted(self) -> bool:
+        """Whether the route says now that this Change was promoted: a watch may lag behind the patch."""
+        route = self._route_to_canary()
+        ours = route is not None and route.change == self._change and route.weight_percent == 0
+        return ours and route is not None and route.phase is RoutePhase.PROMOTED
+
     def finish(self, phase: RoutePhase) -> None:
         """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too."""
         if self._route_to_canary() is not None:
@@ -115,7 +121,8 @@ class Actor:
 
     def _left(self, route: RouteState) -> bool:
         """Another change's, or rolled back already: nothing of ours stands there."""
-        return route.change not in (self._change, None) or route.phase is RoutePhase.ROLLING_BACK
+        rolled_back = (RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK)
+        return route.change not in (self._change, None) or route.phase in rolled_back
 
     def _must_restore(self, route: RouteState | None) -> bool:
         """The promotion had begun, as the route says; one without our phase cannot, so the stable does."""

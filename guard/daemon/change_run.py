@@ -175,7 +175,8 @@ class ChangeRun:
             case actions.EnterStep(step, weight):
                 self._steps.enter(step, weight, seen, now, mono)
             case actions.RollBack():
-                self._rollback.perform(action, opinion, now)
+                if not self._promotion.returned():
+                    self._rollback.perform(action, opinion, now)
             case actions.FinishRollback():
                 self._rollback.finish(now)
             case actions.FinishObserved(message):

@@ -38,6 +38,14 @@ class Promotion:
         if progress.phase is Phase.PROMOTING and progress.patched_at is None and returned and ours:
             self._note_returned()
 
+    def returned(self) -> bool:
+        """The same by a fresh read, before it would be rolled back: a promotion cannot be turned around."""
+        progress = self._parts.progress
+        if progress.phase is not Phase.PROMOTING or not self._parts.actor.promoted():
+            return False
+        self._note_returned()
+        return True
+
     def _begin(self, now: float) -> None:
         parts, progress = self._parts, self._parts.progress
         progress.decision = Decision("Promote", "Promoting", "every step passed", now)

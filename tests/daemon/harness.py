@@ -130,9 +130,13 @@ class Target:
     ready_at: float = START - 600.0
     writes: list[str] = field(default_factory=list)
     fail_with: Exception | None = None
+    lagging: Observation | None = None  # what a watch still shows
     lose_answers: bool = False  # writes are done, and nobody is told
 
     def look(self) -> Observation:
+        return self.lagging or self._now()
+
+    def _now(self) -> Observation:
         backends = [
             Backend(f"/b/{i}", name, weight, True)
             for i, (name, weight) in enumerate(
@@ -191,6 +195,9 @@ class Target:
         self._write("roll back")
         self.weight, self.phase = 0, RoutePhase.ROLLING_BACK
         return True
+
+    def promoted(self) -> bool:
+        return self.phase is RoutePhase.PROMOTED and self.weight == 0
 
     def finish(self, phase: RoutePhase) -> None:
         self._write(f"finish {phase}")

@@ -259,3 +259,20 @@ def test_a_missing_stable_does_not_keep_a_change_whose_route_is_gone(
     remove_route(client)
     client.delete(DEPLOYMENTS, NAMESPACE, "chat-stable")
     assert actor.roll_back()
+
+
+def test_a_route_that_was_rolled_back_already_needs_no_return(actor: Actor) -> None:
+    actor.claim()
+    actor.finish(RoutePhase.ROLLED_BACK)
+    assert actor.roll_back()
+
+
+def test_a_promotion_is_told_by_the_route_of_its_own_change_alone(
+    client: KubernetesClient, plan: Plan, actor: Actor
+) -> None:
+    actor.claim()
+    actor.set_weight(100, RoutePhase.PROMOTING)
+    assert not actor.promoted()
+    actor.set_weight(0, RoutePhase.PROMOTED)
+    assert actor.promoted()
+    assert not Actor(client, NAMESPACE, "ops-2", plan).promoted()

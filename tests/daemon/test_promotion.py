@@ -75,3 +75,18 @@ def test_an_action_that_fails_is_the_changes_message() -> None:
     harness.target.fail_with = UnreachableError("the API is away")
     harness.tick(**GOOD)
     assert (harness.run.progress.reason, harness.run.progress.message) == ("ActionFailed", "the API is away")
+
+
+def test_a_promotion_that_the_watch_does_not_show_yet_is_not_rolled_back() -> None:
+    harness = Harness()
+    harness.until(Phase.PROMOTING, **GOOD)
+    harness.target.lose_answers = True
+    while "weight 0 Promoted" not in harness.target.writes:
+        harness.target.lagging = harness.target._now()
+        harness.tick(**GOOD)
+    harness.target.lose_answers = False
+    harness.run.intent = Intent.ROLL_BACK
+    harness.tick(**GOOD)
+    harness.target.lagging = None
+    harness.until(Phase.FINISHED, stable=(2, 0))
+    assert (harness.run.progress.ended, harness.target.phase) == (Reason.PROMOTED, RoutePhase.PROMOTED)
