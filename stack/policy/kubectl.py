@@ -69,7 +69,9 @@ class Kubectl:
     def risk(self, argv: Sequence[str], refuse: Refuse) -> Risk:
         """The risk of the exact call; refuses what has no form."""
         if not self._served:
-            raise Refused(Rule.NOT_ALLOWED, "this gateway has no such tool: no namespace is named for kubectl")
+            raise Refused(
+                Rule.NOT_ALLOWED, "this gateway has no such tool: no namespace is named for kubectl"
+            )
         found = risk_in(self._forms, argv)
         if found is None:
             refuse(_why(argv), f"kubectl {list(argv)!r} is none of the allowed forms")
