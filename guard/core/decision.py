@@ -164,9 +164,7 @@ def decide(situation: Situation, policy: Policy) -> Action:
     """The next action, with `enforcement: Enforce`."""
     if situation.phase is Phase.ROLLING_BACK:
         return _rolling_back(situation)
-    return (
-        _rollback_check(situation, policy) or _deadlines(situation, policy) or _progress(situation, policy)
-    )
+    return _rollback_check(situation, policy) or _deadlines(situation, policy) or _progress(situation, policy)
 
 
 def advise(situation: Situation, policy: Policy) -> Action:
@@ -244,6 +242,8 @@ def _deadlines(situation: Situation, policy: Policy) -> Action | None:
         return None  # promoted in all but name
     if situation.intent is Intent.CLOSE:
         return _abandon("Closed", "closed by an operator")
+    if situation.intent is Intent.ROLL_BACK and situation.phase is Phase.PENDING:
+        return _abandon("Closed", "spec.action is RollBack, and nothing had begun")
     if situation.now >= situation.opened_at + policy.change_deadline_seconds:
         return _abandon("DeadlineExceeded", "deadlines.change has passed")
     if promoting and situation.now >= situation.stage_started_at + policy.provisioning_deadline_seconds:

@@ -220,10 +220,17 @@ def test_rollback_names_the_check_that_decided() -> None:
     [
         {"now": 2001},
         {"intent": Intent.CLOSE},
+        {"intent": Intent.ROLL_BACK, "phase": Phase.PENDING, "step": -1, "weight_percent": 0},
         {"now": 1100, "phase": Phase.PROMOTING, "weight_percent": 100, "stable_has_template": True},
         {"now": 2001, "phase": Phase.PROMOTING, "stage_started_at": 1999, "weight_percent": 100},
     ],
-    ids=["deadline", "closed", "the stable does not become ready", "deadline while promoting"],
+    ids=[
+        "deadline",
+        "closed",
+        "rolled back before it began",
+        "the stable does not become ready",
+        "deadline while promoting",
+    ],
 )
 def test_abandonment_is_not_a_failure(changes: dict[str, object]) -> None:
     action = decide(situation(**changes), POLICY)
