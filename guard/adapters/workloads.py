@@ -17,13 +17,18 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"  # `kubectl rollout restart`:
 
 @dataclass(frozen=True)
 class Replica:
-    """One pod of an arm; `ready_at`: since when, Unix seconds by the node's clock; None while it is not."""
+    """One pod of an arm.
+
+    Attributes:
+        oom_kills: The last ones that its status still tells of, each as (container, when it ended).
+        ready_at: Since when, Unix seconds by the node's clock; None while it is not.
+    """
 
     name: str
     address: str | None
     ready: bool
     restarts: int
-    oom_kills: int
+    oom_kills: frozenset[tuple[str, str]]
     ready_at: float | None
 
 
@@ -145,7 +150,7 @@ def _replica(pod: Object) -> Replica:
         address=status.get("podIP"),
         ready=ready.get("status") == "True",
         restarts=sum(c.get("restartCount", 0) for c in containers),
-        oom_kills=sum(1 for c in containers if _oom_killed(c)),
+        oom_kills=frozenset(kill for c in containers for kill in _oom_kills(c)),
         ready_at=_unix(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
     )
 
@@ -154,6 +159,8 @@ def _unix(text: str | None) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
-def _oom_killed(container: Mapping[str, Any]) -> bool:
+def _oom_kills(container: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """By when each ended: one that has moved from `state` to `lastState` is still the same."""
     states = (container.get("state") or {}, container.get("lastState") or {})
-    return any((state.get("terminated") or {}).get("reason") == "OOMKilled" for state in states)
+    ended = [state.get("terminated") or {} for state in states]
+    return [(container["name"], e.get("finishedAt", "")) for e in ended if e.get("reason") == "OOMKilled"]

@@ -172,8 +172,10 @@ class PodWatch:
             PodEvent(now, self.arm, pod.name, "restart", f"restart {n + 1}")
             for n in range(before.restarts, pod.restarts)
         ]
-        if pod.oom_kills > before.oom_kills:
-            found.append(PodEvent(now, self.arm, pod.name, "oom", "OOMKilled"))
+        for container, ended_at in sorted(pod.oom_kills - before.oom_kills):
+            found.append(
+                PodEvent(now, self.arm, pod.name, "oom", f"{container} OOMKilled {ended_at}".strip())
+            )
         return found
 
     def _ready_at(self, now: float, pod: Replica) -> float:

@@ -163,7 +163,7 @@ class Target:
             "spec": {"replicas": count, "template": template},
             "status": {**status, "observedGeneration": 1},
         }
-        pod = Replica("pod", "127.0.0.1", ready, restarts, 0, self.ready_at if ready else None)
+        pod = Replica("pod", "127.0.0.1", ready, restarts, frozenset(), self.ready_at if ready else None)
         pods = (pod,) if count else ()
         return Side(deployment, pods, (Address("127.0.0.1", "pod"),) if count and ready else ())
 

@@ -3,7 +3,7 @@
 import pytest
 
 from guard.adapters.kubernetes.client import DEPLOYMENTS, KubernetesClient
-from guard.adapters.workloads import Address, Replica
+from guard.adapters.workloads import Address, Replica, replicas
 from guard.api.guard import GuardSpec
 from guard.core.samples import Arm
 from guard.daemon.observe import Namespace, Observation, PodWatch, Side
@@ -24,7 +24,7 @@ def test_an_endpoint_knows_the_pod_that_answers_there() -> None:
 
 
 def pod(ready_at: float | None, ready: bool = True) -> Replica:
-    return Replica("chat-a", "10.0.0.1", ready, 0, 0, ready_at)
+    return Replica("chat-a", "10.0.0.1", ready, 0, frozenset(), ready_at)
 
 
 def ready_events(watch: PodWatch, now: float, replica: Replica) -> list[float]:
@@ -46,6 +46,30 @@ def test_a_pod_that_became_ready_again_between_two_looks_is_ready_anew() -> None
 @pytest.mark.parametrize("said", [None, OFFSET + 1060.0], ids=["no time", "a clock a minute ahead"])
 def test_ready_is_never_later_than_the_look(said: float | None) -> None:
     assert ready_events(PodWatch(Arm.CANARY, OFFSET), 1000.0, pod(said)) == [1000.0]
+
+
+def killed(state: str, ended_at: str, restarts: int) -> Replica:
+    """The one pod of a Deployment, whose container ended so."""
+    terminated = {"terminated": {"reason": "OOMKilled", "finishedAt": ended_at}}
+    container = {"name": "server", "restartCount": restarts, state: terminated}
+    labels = {"app": "chat"}
+    deployment = {"metadata": {"namespace": "ns"}, "spec": {"selector": {"matchLabels": labels}}}
+    metadata = {"name": "chat-a", "namespace": "ns", "labels": labels}
+    (found,) = replicas(deployment, [{"metadata": metadata, "status": {"containerStatuses": [container]}}])
+    return found
+
+
+def ooms(watch: PodWatch, now: float, replica: Replica) -> int:
+    return [event.kind for event in watch.events(now, [replica])].count("oom")
+
+
+def test_each_time_that_a_container_runs_out_of_memory_is_told_once() -> None:
+    watch = PodWatch(Arm.CANARY, OFFSET)
+    watch.events(1.0, [pod(None, ready=False)])
+    first, second = "2027-01-15T08:00:00Z", "2027-01-15T08:01:00Z"
+    assert ooms(watch, 2.0, killed("state", first, 0)) == 1
+    assert ooms(watch, 3.0, killed("lastState", first, 1)) == 0
+    assert ooms(watch, 4.0, killed("lastState", second, 2)) == 1
 
 
 def test_the_weight_is_read_although_the_canarys_deployment_is_gone(
