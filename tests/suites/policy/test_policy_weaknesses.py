@@ -39,9 +39,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         monkeypatch.setenv(name, token)
 
     @contextmanager
-    def made(**more: Any) -> Iterator[HttpGateway]:
+    def made(asked_by: "type[_Direct] | None" = None, **more: Any) -> Iterator[HttpGateway]:
         gateway = Gateway(read_config(write_config(tmp_path, watched=[], **more)), lambda: now[0])
-        adapter = _Direct(gateway)
+        adapter = (asked_by or _Direct)(gateway)
         try:
             adapter.open()
             yield adapter
@@ -66,6 +66,21 @@ class _Direct(HttpGateway):
         where, _, query = path.partition("?")
         answer = answer_to(self._gateway, method, where, query, Headers(raw=raw), body)
         return answer.status, json.loads(canonical(answer.body))
+
+
+class _Believing(_Direct):
+    """In front of a gateway: takes who asks from the body, as one may that reads it before the token."""
+
+    def _exchange(
+        self, method: str, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> tuple[int, Mapping[str, Any]]:
+        document = json.loads(body) if path == "/v1/calls" else {}
+        claimed = [document.pop(key) for key in ("principal", "requester") if key in document]
+        for caller, name in self._names.items():
+            if name in claimed:
+                headers = [(k, v) for k, v in headers if k != "authorization"] + [self.authorization(caller)]
+                body = json.dumps(document).encode()
+        return super()._exchange(method, path, headers, body)
 
 
 def _verdicts(gateway: HttpGateway) -> dict[str, Verdict]:
@@ -97,3 +112,10 @@ def test_gateway_that_denies_everything_holds_every_attempt(make: Make) -> None:
     with make(**{DENY_ALL: True}) as gateway:
         verdicts = _verdicts(gateway)
     assert set(verdicts.values()) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("name", ["principal in the body", "requester in the body"])
+def test_gateway_that_believes_the_body_is_found_out(make: Make, name: str) -> None:
+    attempt = next(attempt for attempt in CLASSES["spoofed-principal"] if attempt.name == name)
+    with make(_Believing) as gateway:
+        assert watch(attempt, Bench(gateway, "."), 0.0).passed
