@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import rfc8785
+
 from guard.adapters.evidence import REPORT, VERDICT, EvidenceFolder, sealed_digest
 from guard.adapters.evidence_manifest import MANIFEST, Finding, Problem, finding, parse_entry, parse_manifest
 from guard.core.evidence import RawFile
@@ -24,8 +26,8 @@ from guard.errors import ConfigurationError
 
 _LARGEST = 64 * 2**20  # bytes of a manifest or a verdict; arbitrary, some hundred thousand files
 _CHUNK = 2**20
-# Of report.json: left out of verdict.json, or longer there.
-_NOT_SHARED = frozenset(("requests", "traffic", "files"))
+_LEFT_OUT = frozenset(("requests", "traffic"))  # of report.json in verdict.json
+_ROW = {"path", "sha256", "bytes"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def _copy_findings(
         return
     try:
         document = json.loads(content)
-        rows = {entry.path: entry for entry in map(parse_entry, document["files"]) if entry}
+        listed = list(document["files"])
+        rows = {entry.path: entry for entry in map(parse_entry, listed) if entry}
         as_written = (json.dumps(document, indent=2) + "\n").encode() == content
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         yield finding(VERDICT, Problem.DAMAGED, f"no verdict: {error}")
@@ -153,9 +156,9 @@ def _copy_findings(
     for name in copies:
         if name != VERDICT:
             yield from _check_copy(folder.beside / name, rows.get(name))
-    reasons = list(_other_checksums(rows, files))
+    reasons = [*_other_rows(listed, copies), *_other_checksums(rows, files)]
     if folder.shown(REPORT) not in damaged:
-        reasons += _other_fields(document, folder.evidence / REPORT)
+        reasons += _other_fields(content, folder.evidence / REPORT)
     if not (reasons or as_written):
         reasons = ["not in the form in which it was written"]
     yield from (finding(VERDICT, Problem.CHANGED, reason) for reason in reasons)
@@ -184,16 +187,46 @@ def _other_checksums(rows: Mapping[str, RawFile], files: Sequence[RawFile]) -> I
         yield f"its checksums are not those of the manifest: {', '.join(other[:3])}"
 
 
-def _other_fields(document: Mapping[str, Any], report: Path) -> Iterator[str]:
+def _other_rows(listed: Iterable[Any], copies: Collection[str]) -> Iterator[str]:
+    """Rows that are none, say more than a checksum, stand twice, or are of no file that is there to check."""
+    places: set[str] = set()
+    other = []
+    for number, row in enumerate(listed):
+        entry = parse_entry(row)
+        place = entry.path if entry and row.keys() == _ROW else ""
+        if place in places or not (place in copies or place.startswith("evidence/")):
+            other.append(str(number))
+        places.add(place)
+    if other:
+        yield f"its list of files has rows that Tidegate does not write: {', '.join(other[:5])}"
+
+
+def _other_fields(verdict: bytes, report: Path) -> Iterator[str]:
     """Fields in which verdict.json is not report.json, which the manifest covers."""
     try:
-        shared = json.loads(report.read_bytes())
-        names = {*shared, *document} - _NOT_SHARED
-        other = sorted(name for name in names if shared.get(name, ...) != document.get(name, ...))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        shared = _fields(report.read_bytes())
+    except (OSError, ValueError, AttributeError, RecursionError):
         return  # a folder without it was sealed so
+    said = _fields(verdict)
+    names = {*shared, *said} - {"files"}
+    other = sorted(
+        name for name in names if said.get(name) != (None if name in _LEFT_OUT else shared.get(name))
+    )
     if other:
         yield f"other than in evidence/{REPORT}: {', '.join(other[:5])}"
+
+
+def _fields(content: bytes) -> dict[str, bytes | object]:
+    """Each field's canonical text: to Python true is 1. What has none is like nothing else."""
+
+    def text(value: Any) -> bytes | object:
+        try:
+            return rfc8785.dumps(value)
+        except (ValueError, RecursionError):
+            return object()
+
+    # A whole number beyond 2**53 has no canonical text unless it is read as RFC 8785 means it: as a double.
+    return {name: text(value) for name, value in json.loads(content, parse_int=float).items()}
 
 
 def _content(path: Path, shown: str) -> tuple[bytes | None, list[Finding]]:

@@ -1,5 +1,6 @@
 """What a folder that is not as it was sealed is told from one that is."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from guard.adapters.evidence import open_evidence
 from guard.adapters.evidence_check import verify
 from guard.errors import ConfigurationError
 from reports.bundle import OUTPUTS
-from tests.adapters.sealed import KINDS, seal
+from tests.adapters.sealed import KINDS, REPORT, seal
 
 
 @pytest.fixture
@@ -130,6 +131,46 @@ def test_a_verdict_other_than_the_sealed_one_is_named_with_its_field(folder):
     file.write_bytes(file.read_bytes().replace(b'"verdict": "FAIL"', b'"verdict": "PASS"', 1))
     (found,) = verify(open_evidence(folder), None, OUTPUTS).findings
     assert str(found) == "verdict.json: changed: other than in evidence/report.json: verdict"
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda v: v.update(exit_code=True), "exit_code"),
+        (lambda v: v["sections"][0]["checks"][0].update(note="harmless"), "sections"),
+        (lambda v: v.update(model=10**400), "model"),
+        (lambda v: v.update(waived="yes"), "waived"),
+        (lambda v: v.update(requests=[]), "requests"),
+        (lambda v: v.update(traffic=None), "traffic"),
+        (lambda v: v["files"].insert(0, dict(v["files"][0])), "rows that Tidegate does not write: 1"),
+        (lambda v: v["files"].insert(0, dict(v["files"][0], sha256="0" * 64)), "does not write: 1"),
+        (lambda v: v["files"][2].update(signed=True), "does not write: 2"),
+        (lambda v: v["files"].insert(0, {"path": "x", "sha256": "0" * 64, "bytes": 1}), "does not write: 0"),
+        (lambda v: v["files"].insert(0, "plan.json"), "does not write: 0"),
+    ],
+    ids=[
+        "true for 1", "a key more in a check", "an endless number", "a field more", "no requests",
+        "empty traffic", "a row twice", "a row twice, one of them false", "a key more in a row",
+        "a row of nothing", "a row that is none",
+    ],
+)  # fmt: skip
+def test_an_edit_of_the_verdict_that_changes_no_value_is_found_too(folder, edit, told):
+    """Written as Tidegate writes it: nothing but the content tells."""
+    file = folder / "verdict.json"
+    verdict = json.loads(file.read_bytes())
+    assert verdict["exit_code"] == 1
+    edit(verdict)
+    file.write_text(json.dumps(verdict, indent=2) + "\n")
+    found = verify(open_evidence(folder), None, OUTPUTS).findings
+    assert [(one.path, str(one.problem)) for one in found] == [("verdict.json", "changed")]
+    assert told in found[0].reason
+
+
+def test_a_number_beyond_what_json_holds_exactly_is_the_same_in_both(tmp_path):
+    check = dataclasses.replace(REPORT.sections[0].checks[0], value=1e17 + 16)
+    section = dataclasses.replace(REPORT.sections[0], checks=(check,))
+    large = dataclasses.replace(REPORT, sections=(section,))
+    assert findings(seal(tmp_path / "out", large)) == []
 
 
 def test_links_and_what_is_no_plain_file_are_refused_and_not_read(folder, tmp_path):
