@@ -5,7 +5,6 @@ most one Change of a Guard runs at a time; the others wait their turn in order o
 what a tick does.
 """
 
-import base64
 import logging
 import threading
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guard.adapters.kubernetes.client import CHANGES, CONFIG_MAPS, GUARDS, SECRETS, KubernetesClient, Object
+from guard.adapters.kubernetes.client import CHANGES, GUARDS, KubernetesClient, Object
 from guard.adapters.kubernetes.events import emit
 from guard.adapters.kubernetes.lease import Lease
 from guard.api.change import ChangeSpec, frozen_digest
@@ -23,16 +22,18 @@ from guard.api.guard import GuardSpec
 from guard.core.change import Intent, Phase, Reason
 from guard.daemon.act import Actor
 from guard.daemon.change_run import ChangeRun
+from guard.daemon.equipment import Equipment
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.operator import who
 from guard.daemon.progress import QUEUED, Progress, rfc3339
-from guard.daemon.record import Recorder, Render, Subject
+from guard.daemon.record import Render, Subject
 from guard.daemon.upkeep import Upkeep
 from guard.errors import ConfigurationError, NotFoundError, TidegateError
 
 TICK_SECONDS = 1.0
 MESSAGE_SECONDS = 10.0
+EQUIP_SECONDS = 10.0
 FINALIZER = "tidegate.dev/traffic"
 _WARNINGS = frozenset({Reason.ROLLED_BACK, Reason.REFUSED, Reason.ABANDONED, "ActionFailed"})
 
@@ -44,12 +45,13 @@ class _Running:
     """One Change under way, and what has been written of it."""
 
     run: ChangeRun
-    uid: str  # of the Change: one that is deleted and created anew has the same name
-    recorder: Recorder
+    subject: Subject
+    has: Equipment
     known: int  # lines of the timeline that a predecessor wrote, and has logged
     saved: dict[str, Any] = field(default_factory=dict)
     saved_at: float = 0.0
     announced: int = 0
+    equipped_at: float = 0.0
 
 
 class Daemon:
@@ -132,7 +134,7 @@ class Daemon:
 
         `busy`: Guards with their Change. One that could not be begun yet keeps its turn all the same.
         """
-        if name in self._running and self._running[name].uid != change["metadata"]["uid"]:
+        if name in self._running and self._running[name].subject.uid != change["metadata"]["uid"]:
             self._end(name)
         if name not in self._running:
             if (change.get("status") or {}).get("phase") == Phase.FINISHED:
@@ -144,6 +146,8 @@ class Daemon:
                 self._queue(change, ahead)
                 return
             self._begin(change)
+        else:
+            self._equip_again(name, change)
         if name in self._running:
             self._advance(name, change)
 
@@ -174,50 +178,70 @@ class Daemon:
         status = change.get("status") or {}
         if status.get("phase") == Phase.FINISHED or change["metadata"]["uid"] != watched["metadata"]["uid"]:
             return  # the watch will tell of it
+        begun = status.get("phase") not in (None, Phase.PENDING)
         try:
-            spec = parse(ChangeSpec, change["spec"], f"Change {name}: spec")
-            api_key = self._api_key(spec.plan.guard)
+            subject = self._subject(change)
+            has = self._equip(subject, begun)
         except ConfigurationError as error:
-            if status.get("phase") in (None, Phase.PENDING):
+            if not begun:
                 self._end_unstarted(change, Reason.REFUSED, str(error))
             else:  # users may be on its canary: ending it here would leave the weight where it is
                 log.error("change %s: cannot go on: %s", name, error)
             return
-        progress = Progress.from_status(status, self._now())
-        progress.spec_digest = progress.spec_digest or frozen_digest(spec)
-        guard = spec.plan.guard
+        if has.lacks:
+            log.error("change %s: goes on without suites and evidence: %s", name, has.lacks)
+        self._running[name] = self._start(subject, has, Progress.from_status(status, self._now()))
+        log.info("change %s: begins in phase %s", name, self._running[name].run.progress.phase)
+
+    def _subject(self, change: Object) -> Subject:
+        """Raises ConfigurationError when its spec cannot be read."""
+        metadata = change["metadata"]
+        spec = parse(ChangeSpec, change["spec"], f"Change {metadata['name']}: spec")
         good = self._last_known_good(spec.guard)
-        subject = Subject(self._namespace.name, name, change["metadata"]["uid"], spec, good)
-        recorder = Recorder(self._artifacts, subject, self._render, self._read_config_map, api_key)
-        port = guard.target.runtime.port
+        return Subject(self._namespace.name, metadata["name"], metadata["uid"], spec, good)
+
+    def _equip(self, subject: Subject, begun: bool) -> Equipment:
+        return Equipment.of(self._client, subject, self._artifacts, self._render, begun)
+
+    def _start(self, subject: Subject, has: Equipment, progress: Progress) -> _Running:
+        spec, guard, name = subject.spec, subject.spec.plan.guard, subject.name
+        progress.spec_digest = progress.spec_digest or frozen_digest(spec)
         measurements = Measurements(
             self._client,
             self._namespace.name,
             guard,
-            lambda: self._namespace.look(guard).endpoints(port, api_key),
+            has.targets(self._namespace, subject),
             self.wake,
             log_since=_fault_at(progress),
         )
-
         run = ChangeRun(
             name,
             spec,
             progress,
-            look=lambda: recorder.saw(self._namespace.look(guard)),
+            look=lambda: has.records.saw(self._namespace.look(guard)),
             actor=Actor(self._client, self._namespace.name, name, spec.plan),
             measurements=measurements,
-            start_suite=recorder.start_suite,
+            start_suite=has.records.start_suite,
             save=lambda progress: self._save(name, progress),
-            api_key=api_key,
+            api_key=has.api_key,
         )
-        self._running[name] = _Running(run, change["metadata"]["uid"], recorder, known=len(progress.timeline))
-        log.info("change %s: begins in phase %s", name, progress.phase)
+        return _Running(run, subject, has, known=len(progress.timeline), equipped_at=self._now())
+
+    def _equip_again(self, name: str, change: Object) -> None:
+        """What was missing may be there by now: the Change is then taken up anew, as by a successor."""
+        running = self._running[name]
+        if not running.has.lacks or self._now() - running.equipped_at < EQUIP_SECONDS or running.run.finished:
+            return
+        running.equipped_at = self._now()
+        if not self._equip(running.subject, begun=True).lacks:
+            self._end(name)
+            self._begin(change)
 
     def _advance(self, name: str, change: Object) -> None:
         running = self._running[name]
         if not running.run.finished:  # closing is tried again; the Change's end stands
             self._work(running, change)
-        running.recorder.keep(running.run)
+        running.has.records.keep(running.run)
         self._hold_object(running, change)
         self._announce(running, change)
         if running.run.finished:
@@ -281,7 +305,7 @@ class Daemon:
         """A full disk or a fault in a report must not keep a Change from ending."""
         progress = running.run.progress
         try:
-            progress.evidence, progress.evidence_digest = running.recorder.finish(running.run)
+            progress.evidence, progress.evidence_digest = running.has.records.finish(running.run)
         except Exception as error:
             log.exception("change %s: its evidence could not be written", running.run.name)
             progress.evidence = f"not written: {type(error).__name__}: {error}"
@@ -378,22 +402,6 @@ class Daemon:
             self._guard_status[name] = key
         except TidegateError as error:
             log.warning("guard %s: its status could not be written: %s", name, error)
-
-    def _read_config_map(self, name: str) -> dict[str, str]:
-        found = self._client.get(CONFIG_MAPS, self._namespace.name, name)
-        return dict(found.get("data") or {})
-
-    def _api_key(self, guard: GuardSpec) -> str | None:
-        """The runtime's key, read when needed and never stored."""
-        if guard.target.auth is None:
-            return None
-        reference = guard.target.auth.secret_ref
-        secret = self._client.get(SECRETS, self._namespace.name, reference.name)
-        data = secret.get("data") or {}
-        if reference.key not in data:
-            there = ", ".join(sorted(data)) or "none"
-            raise ConfigurationError(f"Secret {reference.name} has no key {reference.key!r}; it has {there}")
-        return base64.b64decode(data[reference.key]).decode()
 
     def _end(self, name: str) -> None:
         running = self._running.pop(name)
