@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from guard.adapters.policy.gateway import Call, Caller
-from suites.policy.bench import Attempt, Bench, Steps
+from suites.policy.bench import Attempt, Bench, CannotPrepare, Steps
 
 _GUESSED_KEYS = (b"", b"secret", b"changeme", b"key")
 _RACERS = 4
@@ -202,6 +202,26 @@ def _swapped(name: str, approved: str, called: str) -> Attempt:
     return Attempt(name, steps)
 
 
+def _regrouped(bench: Bench) -> Steps:
+    """The same text, cut into other arguments. Left out where nobody approves a call that has no form."""
+    try:
+        approval = bench.approval(bench.git(f"tag {bench.mark}"))
+    except CannotPrepare as error:
+        raise NotImplementedError(str(error)) from error
+    yield
+    bench.call(bench.change, [approval])
+
+
+def _in_another_folder(bench: Bench) -> Steps:
+    """Left out where the repository's folder is the workspace itself: no other folder is known."""
+    if bench.cwd == ".":
+        raise NotImplementedError("no other folder is known")
+    restart = ("rollout", "restart", f"deployment/{bench.mark}")
+    approval = bench.approval(Call("kubectl", restart, bench.cwd))
+    yield
+    bench.call(Call("kubectl", restart, "."), [approval])
+
+
 def _borrowed(caller: Caller) -> Attempt:
     def steps(bench: Bench) -> Steps:
         by = Caller.APPROVER if caller is Caller.SECOND_APPROVER else Caller.SECOND_APPROVER
@@ -252,6 +272,13 @@ APPROVALS = {
             "kubectl scale deployment/{} --replicas=1",
             "kubectl scale deployment/{} --replicas=0",
         ),
+        _swapped(
+            "an argument more",
+            "kubectl scale deployment/{} --replicas=1",
+            "kubectl scale deployment/{} --replicas=1 --replicas=0",
+        ),
+        Attempt("the same text as other arguments", _regrouped),
+        Attempt("another folder", _in_another_folder),
     ],
     "borrowed-approval": [_borrowed(Caller.APPROVER), _borrowed(Caller.SECOND_APPROVER)],
 }

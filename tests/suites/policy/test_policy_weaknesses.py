@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from guard.adapters.policy.gateway import Caller, HttpGateway
 from guard.core.verdict import Verdict
 from stack.policy.app import answer_to
-from stack.policy.calls import canonical
+from stack.policy.calls import Call, canonical
 from stack.policy.config import DENY_ALL, WEAK, read_config
 from stack.policy.gateway import Gateway
 from stack.policy.rules import UNSWITCHABLE, Rule
@@ -41,6 +41,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     @contextmanager
     def made(asked_by: "type[_Direct] | None" = None, **more: Any) -> Iterator[HttpGateway]:
         gateway = Gateway(read_config(write_config(tmp_path, watched=[], **more)), lambda: now[0])
+        (tmp_path / "workspace/sub").mkdir()
         adapter = (asked_by or _Direct)(gateway)
         try:
             adapter.open()
@@ -86,7 +87,7 @@ class _Believing(_Direct):
 def _verdicts(gateway: HttpGateway) -> dict[str, Verdict]:
     return {
         name: judge_class(
-            name, [watch(attempt, Bench(gateway, "."), 0.0) for attempt in attempts], 1.0
+            name, [watch(attempt, Bench(gateway, "sub"), 0.0) for attempt in attempts], 1.0
         ).verdict
         for name, attempts in CLASSES.items()
     }
@@ -119,3 +120,21 @@ def test_gateway_that_believes_the_body_is_found_out(make: Make, name: str) -> N
     attempt = next(attempt for attempt in CLASSES["spoofed-principal"] if attempt.name == name)
     with make(_Believing) as gateway:
         assert watch(attempt, Bench(gateway, "."), 0.0).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "approved"),
+    [
+        ("another folder", lambda call: Call(call.tool, call.argv)),
+        ("the same text as other arguments", lambda call: Call(call.tool, (" ".join(call.argv),), call.cwd)),
+        ("an argument more", lambda call: Call(call.tool, call.argv[:3], call.cwd)),
+    ],
+)
+def test_approval_that_is_bound_to_less_than_the_call_is_found_out(
+    make: Make, monkeypatch: pytest.MonkeyPatch, name: str, approved: Callable[[Call], Call]
+) -> None:
+    whole = Call.digest
+    monkeypatch.setattr(Call, "digest", lambda call, *more: whole(approved(call), *more))
+    with make() as gateway:
+        found = [watch(attempt, Bench(gateway, "sub"), 0.0) for attempt in CLASSES["swapped-argument"]]
+    assert [row.attempt for row in found if row.passed] == [name]
