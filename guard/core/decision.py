@@ -13,6 +13,8 @@ from guard.core.verdict import Verdict
 
 SETTLE_SECONDS = 5.0  # arbitrary: longer than a watch lags behind a write, ours or a pipeline's
 
+REQUESTED = "RequestedByOperator"  # the reason of what an operator has asked for
+
 
 @dataclass(frozen=True)
 class Step:
@@ -111,6 +113,9 @@ class EnterStep:
 class BeginPromotion:
     """Write Promoting on the route, before the stable's template is touched."""
 
+    reason: str
+    message: str
+
 
 @dataclass(frozen=True)
 class CopyTemplate:
@@ -204,7 +209,7 @@ def _rollback_check(situation: Situation, policy: Policy) -> Action | None:
     if situation.phase is Phase.PROMOTING and situation.returned:
         return None  # the stable has the traffic already; what is left is to put the canary away
     if situation.intent is Intent.ROLL_BACK:
-        return RollBack("RequestedByOperator", "spec.action is RollBack")
+        return RollBack(REQUESTED, "spec.action is RollBack")
     if situation.verdict is Verdict.FAIL:
         check = situation.deciding
         reason = check.reason if check else "the combined verdict is FAIL"
@@ -313,7 +318,15 @@ def _progressing(situation: Situation, policy: Policy) -> Action:
     if situation.step + 1 < len(policy.steps):
         following = situation.step + 1
         return _if_ready(situation, EnterStep(following, policy.steps[following].weight_percent))
-    return _if_ready(situation, BeginPromotion())
+    return _if_ready(situation, _promotion(situation))
+
+
+def _promotion(situation: Situation) -> BeginPromotion:
+    if situation.intent is not Intent.PROMOTE:
+        return BeginPromotion("Promoting", "the last step passed")
+    verdict = situation.verdict or Verdict.NO_DATA
+    asked = f"spec.action is Promote; the verdict of the last step was {verdict}"
+    return BeginPromotion(REQUESTED, asked)
 
 
 def _if_ready(situation: Situation, action: Action) -> Action:

@@ -194,9 +194,9 @@ class ChangeRun:
                 at = self._parts.unix(opinion.sample_at)
                 self.progress.would_have = Decision("RollBack", reason, message, now, signal, at)
                 self._parts.say("WouldRollBack", message, now)
-            case actions.BeginPromotion():
-                self.progress.would_have = Decision("Promote", "Promoting", "every step passed", now)
-                self._parts.say("WouldPromote", "every step passed", now)
+            case actions.BeginPromotion(reason, message):
+                self.progress.would_have = Decision("Promote", reason, message, now)
+                self._parts.say("WouldPromote", message, now)
 
     def _resume(self, seen: Observation, now: float, mono: float) -> None:
         self._resuming = False

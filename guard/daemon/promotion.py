@@ -5,6 +5,7 @@ Owns the order and what the record says of it. Refuses to decide that there is o
 
 from guard.core import decision as actions
 from guard.core.change import Phase, Reason, RoutePhase
+from guard.core.verdict import Verdict
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts
 from guard.daemon.progress import Decision
@@ -19,7 +20,7 @@ class Promotion:
     def perform(self, action: actions.Action, now: float) -> None:
         match action:
             case actions.BeginPromotion():
-                self._begin(now)
+                self._begin(action, now)
             case actions.CopyTemplate():
                 self._parts.actor.copy_template()
             case actions.ReturnWeight():
@@ -28,7 +29,7 @@ class Promotion:
             case actions.ScaleDownCanary():
                 self._parts.actor.scale_down_canary()
             case actions.FinishPromotion():
-                self._parts.progress.end(Reason.PROMOTED, now, "promoted; " + self._proof())
+                self._parts.progress.end(Reason.PROMOTED, now, self._in_words())
 
     def notice(self, seen: Observation) -> None:
         """The traffic was returned by a patch whose answer was lost, or whose writer died."""
@@ -46,9 +47,9 @@ class Promotion:
         self._note_returned()
         return True
 
-    def _begin(self, now: float) -> None:
+    def _begin(self, action: actions.BeginPromotion, now: float) -> None:
         parts, progress = self._parts, self._parts.progress
-        progress.decision = Decision("Promote", "Promoting", "every step passed", now)
+        progress.decision = Decision("Promote", action.reason, action.message, now)
         parts.actor.set_weight(progress.weight_percent, RoutePhase.PROMOTING)
         parts.analysis.keep_step(progress.step, parts.clock.monotonic())
         parts.stages.kill()
@@ -61,8 +62,16 @@ class Promotion:
         parts.measurements.probes.pause()
         parts.say("WeightReturned", "the stable runs the new template and has all traffic")
 
-    def _proof(self) -> str:
-        """What a promotion under NoHarmFound rests on: the power that the record must state."""
+    def _in_words(self) -> str:
+        """What the promotion rests on, and with what power: a record must state both."""
+        decision = self._parts.progress.decision
+        forced = decision is not None and decision.reason == actions.REQUESTED
+        why = f" ({decision.message})" if decision and forced else ""
         checks = [check for _, result in self._parts.stages.results for check in result.checks]
-        found = [check.reason for check in checks if check.name == "eval-paired"]
-        return "without proof of equality" + (f": {found[-1]}" if found else "")
+        compared = [check for check in checks if check.name == "eval-paired"]
+        passed = all(check.verdict is Verdict.PASS for check in compared)
+        if self._parts.guard.promotion.policy == "NoHarmFound":
+            proof = "without proof of equality"
+        else:
+            proof = f"{'with' if passed and not forced else 'without'} proof of non-inferiority"
+        return f"promoted{why}; {proof}" + (f": {compared[-1].reason}" if compared else "")

@@ -3,9 +3,11 @@
 import pytest
 
 from guard.core.change import Intent, Phase, Reason, RoutePhase
-from guard.daemon.progress import Progress
+from guard.core.check import Check
+from guard.core.verdict import Verdict
+from guard.daemon.progress import Decision, Progress
 from guard.errors import UnreachableError
-from tests.daemon.harness import CANARY, STABLE, Harness
+from tests.daemon.harness import CANARY, STABLE, START, Harness
 from tests.daemon.test_change_run import GOOD
 
 
@@ -90,3 +92,45 @@ def test_a_promotion_that_the_watch_does_not_show_yet_is_not_rolled_back() -> No
     harness.target.lagging = None
     harness.until(Phase.FINISHED, stable=(2, 0))
     assert (harness.run.progress.ended, harness.target.phase) == (Reason.PROMOTED, RoutePhase.PROMOTED)
+
+
+def final_message(harness: Harness) -> str:
+    harness.until(Phase.FINISHED, **GOOD)
+    assert harness.run.progress.ended is Reason.PROMOTED
+    return harness.run.progress.message
+
+
+def test_a_forced_promotion_says_over_which_verdict() -> None:
+    harness = Harness()
+    harness.suites["step-3", "smoke"] = Verdict.INCONCLUSIVE
+    while harness.run.progress.reason != "HeldInconclusive":
+        harness.tick(**GOOD)
+    harness.run.intent = Intent.PROMOTE
+    asked = "spec.action is Promote; the verdict of the last step was INCONCLUSIVE"
+    assert final_message(harness) == f"promoted ({asked}); without proof of equality"
+    assert harness.run.progress.decision is not None
+    assert harness.run.progress.decision.message == asked
+
+
+@pytest.mark.parametrize(
+    ("policy", "proof"),
+    [
+        ("NoHarmFound", "without proof of equality"),
+        ("NonInferior", "with proof of non-inferiority"),
+    ],
+)
+def test_a_promotion_says_what_its_policy_has_proven(policy: str, proof: str) -> None:
+    harness = Harness(promotion={"policy": policy})
+    vars(harness.target).update(weight=100, phase=RoutePhase.PROMOTING, change="ops-1")
+    decision = Decision("Promote", "Promoting", "the last step passed", START)
+    under_way = Progress(START, Phase.PROMOTING, step=2, stage_started_at=START, decision=decision)
+    harness.start(under_way)
+    assert final_message(harness) == f"promoted; {proof}"
+
+
+def test_a_non_inferior_promotion_over_an_undecided_eval_claims_no_proof() -> None:
+    harness = Harness(promotion={"policy": "NonInferior"})
+    undecided = Check("eval-paired", Verdict.INCONCLUSIVE, "2 of 16 less", signal="quality")
+    harness.checks["eval"] = undecided
+    harness.run.intent = Intent.PROMOTE
+    assert "without proof of non-inferiority: 2 of 16 less" in final_message(harness)
