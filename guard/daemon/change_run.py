@@ -25,7 +25,7 @@ from guard.daemon.intake import Intake
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts, policy_of
-from guard.daemon.progress import Decision, Progress
+from guard.daemon.progress import ACTION_FAILED, Decision, Progress
 from guard.daemon.promotion import Promotion
 from guard.daemon.rollback import Rollback
 from guard.daemon.situations import Situations
@@ -156,8 +156,8 @@ class ChangeRun:
         try:
             self._perform(action, seen, opinion, now, mono)
         except TidegateError as error:
-            self.progress.reason, self.progress.message = "ActionFailed", str(error)
-            self._parts.say("ActionFailed", str(error))
+            self.progress.reason, self.progress.message = ACTION_FAILED, str(error)
+            self._parts.say(ACTION_FAILED, str(error))
 
     def _perform(
         self, action: actions.Action, seen: Observation, opinion: Opinion, now: float, mono: float

@@ -13,6 +13,7 @@ from guard.core.verdict import Verdict
 
 MAX_TIMELINE = 60  # the rest is in the evidence; an object in Kubernetes must stay small
 QUEUED = "Queued"  # behind another Change of its Guard
+ACTION_FAILED = "ActionFailed"  # tried again at the next tick; the message of an outage is another each time
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ class Progress:
         self.timeline.append(Entry(at, kind, message))
 
     def say(self, at: float, kind: str, message: str) -> None:
-        """The same, unless it is what the last line says already."""
+        """The same, unless it is what the last line says already; one line for all that failed in a row."""
         last = self.timeline[-1] if self.timeline else None
-        if last is None or (last.kind, last.message) != (kind, message):
+        failing = last is not None and last.kind == kind == ACTION_FAILED
+        if last is None or (not failing and (last.kind, last.message) != (kind, message)):
             self.note(at, kind, message)
 
     def enter(self, phase: Phase, at: float, reason: str, message: str) -> None:

@@ -134,3 +134,14 @@ def test_a_non_inferior_promotion_over_an_undecided_eval_claims_no_proof() -> No
     harness.checks["eval"] = undecided
     harness.run.intent = Intent.PROMOTE
     assert "without proof of non-inferiority: 2 of 16 less" in final_message(harness)
+
+
+def test_an_outage_is_one_line_of_the_timeline_whatever_its_errors_say() -> None:
+    harness = Harness()
+    harness.until(Phase.PROMOTING, **GOOD)
+    for port in range(5):
+        harness.target.fail_with = UnreachableError(f"no answer from port {port}")
+        harness.tick(**GOOD)
+    said = [entry.kind for entry in harness.run.progress.timeline]
+    assert said.count("ActionFailed") == 1
+    assert harness.run.progress.message == "no answer from port 4"
