@@ -9,8 +9,10 @@ import json
 import logging
 import queue
 import random
+import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +47,39 @@ class _WithoutUrls(logging.Filter):
         return not (record.threadName or "").startswith(_THREAD)
 
 
+class _Deadline:
+    """Hangs up on a server that trickles its answer: httpx's timeouts are of each read alone."""
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        for found in self._sockets:
+            found.close()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpx's `trace` extension; a duplicate, because TLS takes the socket itself away."""
+        if event == "connection.connect_tcp.complete":
+            self._sockets.append(info["return_value"].get_extra_info("socket").dup())
+            if self.over:
+                self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        for found in self._sockets:
+            with suppress(OSError):  # the server has hung up already
+                found.shutdown(socket.SHUT_RDWR)
+
+
 class Destination:
     """One webhook. `send` returns at once; the newest outcome is in `failure`."""
 
@@ -61,6 +96,7 @@ class Destination:
         """
         Args:
             name: For people: the Secret's name, say; never the URL.
+            read_seconds: Until a whole attempt is given up, however little by little an answer arrives.
             on_failure: Called in the destination's thread for every message that is given up.
         """
         _silence()
@@ -70,7 +106,7 @@ class Destination:
         self._read_url = read_url
         self._on_failure = on_failure
         self._attempts, self._backoff = attempts, backoff_seconds
-        self._timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
+        self._seconds = read_seconds
         self._queue: queue.Queue[Mapping[str, Any]] = queue.Queue(QUEUE_LENGTH)
         self._stop = threading.Event()
         self._idle = threading.Condition()
@@ -134,33 +170,38 @@ class Destination:
             url = self._read_url()
         except TidegateError as error:
             return Failure("SecretNotReadable", str(error), worth_retrying=True)
-        return _post(url, body, self._timeout)
+        return _post(url, body, self._seconds)
 
 
-def _post(url: str, body: Mapping[str, Any], timeout: httpx.Timeout) -> Failure | None:
+def _post(url: str, body: Mapping[str, Any], seconds: float) -> Failure | None:
     """One attempt. The answer's body is not read, redirects are not followed."""
-    headers = {"content-type": "application/json", "user-agent": f"tidegate/{__version__}"}
+    deadline = _Deadline(seconds)
     try:
-        with (
-            httpx.Client(
-                timeout=timeout, follow_redirects=False
-            ) as client,  # proxies as the environment says
-            client.stream("POST", url, content=json.dumps(body).encode(), headers=headers) as response,
-        ):
-            status = response.status_code
+        status = _status(url, body, httpx.Timeout(seconds, connect=CONNECT_SECONDS), deadline)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         return Failure("InvalidUrl", "the Secret holds no http or https URL")
     except httpx.ConnectTimeout:
         return Failure("Unreachable", "no connection in time", worth_retrying=True)
-    except httpx.TimeoutException:
-        return Failure("Timeout", f"no answer within {timeout.read:g} s", worth_retrying=True)
     except httpx.HTTPError as error:
+        if deadline.over or isinstance(error, httpx.TimeoutException):
+            return Failure("Timeout", f"no answer within {seconds:g} s", worth_retrying=True)
         return Failure("Unreachable", f"no connection ({type(error).__name__})", worth_retrying=True)
     if 200 <= status < 300:
         return None
     if status >= 500 or status in _AGAIN:
         return Failure("ServerError", f"answered {status}", worth_retrying=True)
     return Failure("Rejected", f"answered {status}: is the URL in the Secret still valid?")
+
+
+def _status(url: str, body: Mapping[str, Any], timeout: httpx.Timeout, deadline: _Deadline) -> int:
+    headers = {"content-type": "application/json", "user-agent": f"tidegate/{__version__}"}
+    content, extensions = json.dumps(body).encode(), {"trace": deadline.trace}
+    with (
+        httpx.Client(timeout=timeout, follow_redirects=False) as client,  # proxies as the environment says
+        deadline,
+        client.stream("POST", url, content=content, headers=headers, extensions=extensions) as response,
+    ):
+        return response.status_code
 
 
 def _silence() -> None:

@@ -1,7 +1,9 @@
 """Claims about sending by webhook, against a local server that takes, refuses, fails or hangs."""
 
+import contextlib
 import json
 import logging
+import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,7 +74,7 @@ def destination(chat: Chat, given_up: list[str]) -> Iterator[Destination]:
         lambda: chat.url,
         lambda failure: given_up.append(failure.reason),
         backoff_seconds=0.001,
-        read_seconds=0.1,
+        read_seconds=PATIENCE_SECONDS,
     )
     yield found
     found.stop()
@@ -126,12 +128,14 @@ def test_a_server_that_hangs_holds_nobody_up(
     assert destination.failure is None
 
 
-def test_no_answer_is_a_timeout_and_no_listener_unreachable(
-    chat: Chat, destination: Destination, given_up: list[str]
-) -> None:
+def test_no_answer_is_a_timeout_and_no_listener_unreachable(chat: Chat, given_up: list[str]) -> None:
     chat.hang = True
-    destination.send({})
-    assert destination.settle(PATIENCE_SECONDS)
+    hung = Destination(
+        "n", lambda: chat.url, lambda f: given_up.append(f.reason), attempts=1, read_seconds=0.1
+    )
+    hung.send({})
+    assert hung.settle(PATIENCE_SECONDS)
+    hung.stop()
     nobody = Destination(
         "n", lambda: "http://127.60.2.9:9/x", lambda f: given_up.append(f.reason), backoff_seconds=0.001
     )
@@ -139,6 +143,35 @@ def test_no_answer_is_a_timeout_and_no_listener_unreachable(
     assert nobody.settle(PATIENCE_SECONDS)
     nobody.stop()
     assert given_up == ["Timeout", "Unreachable"]
+
+
+def test_an_answer_that_trickles_for_ever_is_a_timeout(given_up: list[str]) -> None:
+    """Each byte comes well in time; the answer never does."""
+    over = threading.Event()
+
+    class Trickle(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # the other side has hung up
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
+                while not over.wait(0.02):
+                    self.request.sendall(b"x")
+
+    with socketserver.ThreadingTCPServer(("127.60.2.1", 0), Trickle) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.02,))
+        serving.start()
+        url = f"http://127.60.2.1:{server.server_address[1]}/x"
+        slow = Destination(
+            "n", lambda: url, lambda f: given_up.append(f.reason), attempts=1, read_seconds=0.3
+        )
+        try:
+            slow.send({})
+            assert slow.settle(PATIENCE_SECONDS)
+        finally:
+            slow.stop()
+            over.set()
+            server.shutdown()
+            serving.join()
+    assert given_up == ["Timeout"]
 
 
 def test_a_failure_is_over_when_a_message_arrives(chat: Chat, destination: Destination) -> None:
