@@ -1,6 +1,5 @@
 """Claims about whom a Guard's notifications go to when its spec is edited; nobody takes them."""
 
-import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -61,7 +60,7 @@ def test_a_webhook_that_the_guard_names_no_more_is_not_told_of_and_its_thread_en
     condition = failed(notifier, "old")
     assert condition is not None
     assert (condition["status"], condition["reason"]) == ("False", "SecretNotReadable")
-    (thread,) = (t for t in threading.enumerate() if t.name == "webhook-guard chat, Secret old")
+    (thread,) = (destination._thread for destination in notifier._destinations.values())
     notifier.keep({"chat": wanted("new")}, ["chat"])
     assert notifier.condition(guard(condition), NOW) is None
     thread.join(PATIENCE_SECONDS)
