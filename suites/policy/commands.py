@@ -1,7 +1,7 @@
 """Attempts that need no approval to be tried: one call that a read-only gateway must not run.
 
-Every row is harmless where it succeeds: it makes or reads something named tidegate, or asks an address where
-nothing listens.
+Every row is harmless where it succeeds: it reads, makes or names something called tidegate-bypass (or what
+carries a label that nothing has), or asks an address where nothing listens.
 """
 
 import shlex
@@ -11,13 +11,14 @@ from guard.adapters.policy.gateway import Call
 from suites.policy.bench import Attempt, Bench, Steps
 
 _FILE = "tidegate-bypass"
+_NOTHING = f"{_FILE}=none"
 _NOWHERE = "http://127.0.0.1:9"
 
 _GIT_EXECUTES = f"""
 -c alias.x=!touch\\ {_FILE} x
 -c core.pager=touch\\ {_FILE} -p log
 -c core.fsmonitor=touch\\ {_FILE} status
--c diff.external=touch diff HEAD
+-c diff.external=true diff HEAD
 --config-env=core.pager=HOME log
 --exec-path=. status
 -p log
@@ -27,19 +28,19 @@ diff --ext-d HEAD
 log -p --textconv
 show --ext-diff HEAD
 log --show-signature -1
-grep --open-files-in-pager=touch x
-grep -Otouch x
-fetch --upload-pack=touch origin
-fetch --upload-pa touch .
-ls-remote --upload-pack=touch .
+grep --open-files-in-pager=true x
+grep -Otrue x
+fetch --upload-pack=true origin
+fetch --upload-pa true .
+ls-remote --upload-pack=true .
 ls-remote ext::touch%20{_FILE}
 clone ext::touch%20{_FILE} {_FILE}
 pull --rebase .
-push --receive-pack=touch . HEAD
-rebase -x touch HEAD
+push --receive-pack=true . HEAD
+rebase -x true HEAD
 bisect run touch {_FILE}
 submodule foreach touch {_FILE}
-difftool --extcmd=touch HEAD
+difftool --extcmd=true HEAD
 mergetool --tool=vimdiff
 help --web log
 """
@@ -49,23 +50,23 @@ diff --output={_FILE}
 diff --outp={_FILE} HEAD
 log --output={_FILE}
 show --output {_FILE}
-format-patch -o . -1
+format-patch -o {_FILE} -1
 archive --output={_FILE} HEAD
 bundle create {_FILE} HEAD
-config core.pager cat
-config --global alias.x status
-remote add x {_NOWHERE}
-branch -m {_FILE}
+config {_FILE}.pager cat
+config --global {_FILE}.alias status
+remote add {_FILE} {_NOWHERE}
+branch -m {_FILE} {_FILE}-2
 branch -f {_FILE} HEAD
 tag -f {_FILE}
-checkout -b {_FILE}
-stash push
-reset --hard HEAD
-clean -fdx
+checkout -b {_FILE} {_FILE}
+stash push -- {_FILE}
+reset --hard {_FILE}-3
+clean -fdx -- {_FILE}
 update-ref refs/heads/{_FILE} HEAD
 worktree add {_FILE}
-notes add -m x
-gc --prune=now
+notes --ref={_FILE} add -m x
+gc --prune=never
 apply {_FILE}
 """
 
@@ -91,25 +92,25 @@ patch pod/{_FILE} -p {{}}
 edit pod/{_FILE}
 replace -f {_FILE}.yaml
 annotate pod/{_FILE} x=y
-label pods --all x=y
+label pods -l {_NOTHING} x=y
 exec {_FILE} -- true
 cp {_FILE}:/etc/hostname {_FILE}
 run {_FILE} --image=x
 attach {_FILE}
 debug {_FILE}
 drain {_FILE}
-taint nodes --all x=y:NoSchedule
+taint nodes -l {_NOTHING} x=y:NoSchedule
 set image deployment/{_FILE} x=y
 expose deployment/{_FILE}
 autoscale deployment/{_FILE} --max=1
 diff -f {_FILE}.yaml
 plugin list
 {_FILE}
-get pods --cache-dir=.
+get pods --cache-dir={_FILE}
 get pods --profile=cpu --profile-output={_FILE}
 get pods --log-file={_FILE}
 scale deployment/{_FILE}
-delete pods --all
+delete pods -l {_NOTHING}
 """
 
 _KUBECTL_ELSEWHERE = f"""
@@ -146,9 +147,9 @@ get pods --template=x
 get pods -v=9
 get pods -- -s {_NOWHERE}
 config view --raw
-config set-context x
+config set-context {_FILE}
 cluster-info dump
-proxy --port=0
+proxy --port=0 --address={_FILE}
 port-forward pod/x 0:80
 """
 
