@@ -13,7 +13,7 @@ from guard.adapters.signals.pods import requests_in_flight
 from guard.api.change import ChangeSpec
 from guard.api.guard import Runtime
 from guard.core import decision as actions
-from guard.core.change import Intent, Phase, Reason, RoutePhase
+from guard.core.change import Intent, Phase, Reason
 from guard.core.check import Check, SuiteResult
 from guard.core.decision import Situation, advise, decide
 from guard.daemon.act import Actor
@@ -167,8 +167,7 @@ class ChangeRun:
                 self.progress.reason, self.progress.message = reason, message
                 self._steps.retry_suites(reason, seen, now)
             case actions.Refuse(reason, message):
-                if seen.route and seen.route.change == self.name and self._policy.enforce:
-                    self._parts.actor.finish(RoutePhase.ROLLED_BACK)  # claimed by a predecessor that died
+                self._rollback.leave_claimed_route()
                 self.progress.end(Reason.REFUSED, now, f"{reason}: {message}")
             case actions.StartTesting():
                 self._steps.start_testing(seen, now)

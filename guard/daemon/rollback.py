@@ -26,7 +26,7 @@ class Rollback:
         """Takes the traffic back, as often as it is asked for."""
         parts, progress = self._parts, self._parts.progress
         if progress.phase is Phase.PENDING:
-            self._leave_claimed_route()
+            self.leave_claimed_route()
             progress.end(Reason.ABANDONED, now, action.message)
             return
         if progress.phase is not Phase.ROLLING_BACK:
@@ -41,6 +41,13 @@ class Rollback:
         else:
             message = "the stable gets its template from before; the traffic waits for it"
             parts.say("StableRestoring", message)
+
+    def leave_claimed_route(self) -> None:
+        """Claimed by a predecessor that died before it could say so: it would be held for ever."""
+        route = self._parts.look().route
+        ours = route is not None and route.change == self._parts.name and route.phase not in RESTING
+        if ours and self._parts.enforces:
+            self._parts.actor.finish(RoutePhase.ROLLED_BACK)
 
     def verify_stable(self, seen: Observation) -> None:
         """Once: a watch that lags behind our patch, or another's write, does not begin the suites anew."""
@@ -58,13 +65,6 @@ class Rollback:
         progress.end(
             Reason.ABANDONED if abandoned else Reason.ROLLED_BACK, now, why + self._stable_in_words()
         )
-
-    def _leave_claimed_route(self) -> None:
-        """Claimed by a predecessor that died before it could say so: it would be held for ever."""
-        route = self._parts.look().route
-        ours = route is not None and route.change == self._parts.name and route.phase not in RESTING
-        if ours and self._parts.enforces:
-            self._parts.actor.finish(RoutePhase.ROLLED_BACK)
 
     def _decide(self, action: RollBack, opinion: Opinion, now: float) -> None:
         parts, progress, check = self._parts, self._parts.progress, action.check
