@@ -78,6 +78,7 @@ class Daemon:
         self._stop = threading.Event()
         self._running: dict[str, _Running] = {}
         self._ended: set[str] = set()  # uids; a watch may lag behind our own last write
+        self._unsaved: dict[str, Progress] = {}  # by uid: rollbacks decided while the API took nothing
         self._guard_status: dict[str, Any] = {}
 
     def wake(self) -> None:
@@ -190,8 +191,23 @@ class Daemon:
             return
         if has.lacks:
             log.error("change %s: goes on without suites and evidence: %s", name, has.lacks)
-        self._running[name] = self._start(subject, has, Progress.from_status(status, self._now()))
-        log.info("change %s: begins in phase %s", name, self._running[name].run.progress.phase)
+        progress = Progress.from_status(status, self._now())
+        recalled = self._recall(subject.uid, progress)
+        self._running[name] = self._start(subject, has, progress)
+        log.info("change %s: begins in phase %s", name, progress.phase)
+        if recalled:
+            self._save(name, progress)  # the intent first
+
+    def _recall(self, uid: str, progress: Progress) -> bool:
+        """A rollback that was decided before leadership was lost, and written nowhere, stands."""
+        decided = self._unsaved.pop(uid, None)
+        if decided is None or decided.decision is None:
+            return False
+        if progress.phase not in (Phase.TESTING, Phase.PROGRESSING):
+            return False
+        progress.decision, progress.verdict = decided.decision, decided.verdict
+        progress.enter(Phase.ROLLING_BACK, self._now(), decided.decision.reason, decided.decision.message)
+        return True
 
     def _subject(self, change: Object) -> Subject:
         """Raises ConfigurationError when its spec cannot be read."""
@@ -405,6 +421,9 @@ class Daemon:
 
     def _end(self, name: str) -> None:
         running = self._running.pop(name)
+        progress = running.run.progress
+        if progress.phase is Phase.ROLLING_BACK and running.saved.get("phase") != Phase.ROLLING_BACK:
+            self._unsaved[running.subject.uid] = progress
         running.run.stop()
 
     def _drop_all(self) -> None:
