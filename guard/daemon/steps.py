@@ -33,7 +33,8 @@ class Steps:
         blind = parts.measurements.blind_because(mono) if live else None
         found = parts.analysis.opinion(mono, parts.stages.current, live, ended, blind, self.confounded)
         if progress.phase in _STAGES:
-            progress.verdict = found.verdict
+            judged = live or parts.stages.done or parts.stages.current
+            progress.verdict = found.verdict if judged else None  # no PASS while the first suite still runs
         return found
 
     def watch_baseline(self, seen: Observation, now: float, mono: float) -> None:

@@ -120,6 +120,7 @@ class Telling:
     say: Callable[[str, str], None]
     _lines: int = 0
     _latest: tuple[str, str] = ("", "")
+    _forming: tuple[str, str] = ("", "")
 
     def tell(self, status: Mapping[str, Any]) -> None:
         timeline = status.get("timeline") or []
@@ -128,8 +129,9 @@ class Telling:
             self.say(*self._latest)
         self._lines = max(self._lines, len(timeline))
         now = status.get("reason") or "", status.get("message") or ""
-        if all(now) and now != self._latest and status.get("phase") != Phase.FINISHED:
-            self._latest = now
+        new = now not in (self._latest, self._forming)
+        if all(now) and new and status.get("phase") != Phase.FINISHED:
+            self._forming = now
             self.say(now[0], f"{status.get('verdict') or 'no verdict yet'}: {now[1]}")
 
 

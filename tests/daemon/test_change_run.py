@@ -31,6 +31,18 @@ def test_a_good_canary_is_promoted_and_leaves_the_canary_at_zero() -> None:
     assert harness.promoted_template()
 
 
+def test_nothing_is_called_a_pass_while_the_first_suite_still_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    monkeypatch.setattr("tests.daemon.harness.InstantSuite.poll", lambda suite: None)
+    harness.until(Phase.TESTING)
+    for _ in range(3):
+        harness.tick()
+    assert harness.saved[-1]["verdict"] is None
+    monkeypatch.undo()
+    harness.until(Phase.PROGRESSING)
+    assert harness.saved[-2]["verdict"] == "PASS"
+
+
 def test_a_canary_that_fails_its_eval_never_gets_traffic() -> None:
     harness = Harness()
     harness.suites["eval"] = Verdict.FAIL

@@ -37,3 +37,11 @@ def test_a_change_without_a_status_or_without_a_verdict_is_told_as_it_is():
 def test_the_end_is_said_by_the_timeline_alone():
     ended = {"phase": "Finished", "timeline": [ENDED], "reason": "RolledBack", "message": "worse, at length"}
     assert told(ended) == [("RolledBack", "worse")]
+
+
+def test_what_was_forming_is_not_said_again_after_a_line_of_the_timeline():
+    status = {"phase": "Testing", "reason": "TestingBeforeTraffic", "message": "suites are running"}
+    assert [kind for kind, _ in told(status, {**status, "timeline": [ENTERED]})] == [
+        "TestingBeforeTraffic",
+        "StepEntered",
+    ]
