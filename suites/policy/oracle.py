@@ -6,15 +6,17 @@ carry the attempt's request id. Anything else in its favour (a polite 403) count
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from guard.adapters.policy.gateway import Mark
+from guard.adapters.policy.gateway import Mark, PolicyGateway
 from guard.core.check import Check
 from guard.core.verdict import Verdict
 from guard.errors import TidegateError
 from suites.policy.bench import Attempt, Bench
 
 SIGNAL = "policy"
+LATE_SECONDS = 1.0
+_NOT_ALONE = "the gateway was used or restarted by somebody else: the suite needs it alone"
 _POLL_SECONDS = 0.05
 _NAMED = 3  # faults that stand in the reason; all are in the detail
 
@@ -50,8 +52,34 @@ def watch(attempt: Attempt, bench: Bench, settle_seconds: float) -> Found:
     found = Found(attempt.name, *_faults(bench, before, after, 0.0 if broken else settle_seconds))
     if broken is not None and not found.passed:
         raise broken
+    if not found.passed:
+        found = _with_late(found, bench.gateway, after)
     next(steps, None)
     return found
+
+
+def watch_end(gateway: PolicyGateway, last: str) -> Found | None:
+    """A second look, `LATE_SECONDS` after a class's last attempt; None where nothing happened meanwhile.
+
+    A gateway may refuse and run all the same, a moment later.
+    """
+    before = gateway.mark()
+    time.sleep(LATE_SECONDS)
+    found = _with_late(Found(f"after {last}", (), False), gateway, before)
+    return found if found.faults else None
+
+
+def _with_late(found: Found, gateway: PolicyGateway, before: Mark) -> Found:
+    """With what happened since the mark, though nothing was asked for any more."""
+    after = gateway.mark()
+    faults = {
+        f"the executor ran {after.runs - before.runs} times after the answer": after.runs != before.runs,
+        "the backend's state changed after the answer": after.state != before.state,
+    }
+    late = tuple(fault for fault, is_so in faults.items() if is_so)
+    if late and any(record.kind == "allow" for record in gateway.records(before)):
+        raise TidegateError(_NOT_ALONE)
+    return replace(found, faults=found.faults + late, passed=found.passed or bool(late))
 
 
 def _faults(bench: Bench, before: Mark, after: Mark, settle_seconds: float) -> tuple[tuple[str, ...], bool]:
@@ -61,7 +89,7 @@ def _faults(bench: Bench, before: Mark, after: Mark, settle_seconds: float) -> t
     expected = bench.requests - min(max(runs, 0), bench.good)
     denies, alerts, foreign = _counted(bench, before, expected, 0.0 if passed else settle_seconds)
     if foreign or runs < 0:
-        raise TidegateError("the gateway was used or restarted by somebody else: the suite needs it alone")
+        raise TidegateError(_NOT_ALONE)
     faults = {
         f"the executor ran {runs} times, at most {bench.good} expected": runs > bench.good,
         "the backend's state changed": changed,

@@ -26,7 +26,7 @@ from suites.options import RunOptions
 from suites.policy.approvals import APPROVALS
 from suites.policy.bench import Attempt, Bench
 from suites.policy.commands import COMMANDS
-from suites.policy.oracle import SIGNAL, judge_class, watch
+from suites.policy.oracle import SIGNAL, judge_class, watch, watch_end
 from suites.policy.protocol import PROTOCOL
 
 CLASSES: dict[str, list[Attempt]] = {**APPROVALS, **COMMANDS, **PROTOCOL}
@@ -84,6 +84,8 @@ def test_bypass(name: str, gateway: PolicyGateway, settings: PolicySuite, judge:
         except TidegateError as error:
             broken = error
             break
+    if found and broken is None and not any(row.faults for row in found):
+        found += filter(None, [watch_end(gateway, found[-1].attempt)])
     took = time.monotonic() - started
     judge.measured(signal=SIGNAL, samples=len(found), window_seconds=took)
     if broken is not None and not any(row.faults for row in found):

@@ -10,7 +10,7 @@ from guard.core.verdict import Verdict
 from guard.errors import ConfigurationError, TidegateError, UnreachableError
 from suites.policy.approvals import forgeries
 from suites.policy.bench import Attempt, Bench, Steps
-from suites.policy.oracle import Found, judge_class, upper_bound, watch
+from suites.policy.oracle import Found, judge_class, upper_bound, watch, watch_end
 
 
 @dataclass
@@ -24,7 +24,9 @@ class _Gateway:
     foreign: int = 0
     breaks: bool = False
     answer: Answer = field(default_factory=lambda: Answer(False))
+    late: int = 0
     _called: str | None = None
+    _told: bool = False
 
     def call(self, call: object, *, caller: object, approvals: object, request_id: str) -> Answer:
         self._called = request_id
@@ -34,13 +36,14 @@ class _Gateway:
 
     def mark(self) -> Mark:
         called = self._called is not None
-        return Mark(self.ran * called, str(self.changes and called), 0, 0)
+        return Mark(self.ran * called + self.late * self._told, str(self.changes and called), 0, 0)
 
     def records(self, since: Mark) -> list[Record]:
         own = [Record("deny", str(self._called))] * self.denies
         return own + [Record("allow", "somebody")] * self.foreign
 
     def alerts(self, since: Mark) -> list[str]:
+        self._told = True
         return [str(self._called)] * self.alerted
 
 
@@ -66,6 +69,7 @@ def test_refusal_with_one_record_and_one_alert_is_held() -> None:
         (_Gateway(denies=2), "2 deny records, 1 expected", False),
         (_Gateway(alerted=0), "0 alerts, 1 expected", False),
         (_Gateway(alerted=2), "2 alerts, 1 expected", False),
+        (_Gateway(late=1), "the executor ran 1 times after the answer", True),
         (_Gateway(ran=1, breaks=True), "the executor ran 1 times", True),
     ],
 )
@@ -75,6 +79,22 @@ def test_one_sign_of_a_bypass_is_enough_whatever_the_gateway_answers(
     found = _watched(gateway)
     assert any(text.startswith(fault) for text in found.faults), found
     assert found.passed is passed
+
+
+def test_run_after_a_classs_last_attempt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway: Any = _Gateway(late=1)
+    monkeypatch.setattr("suites.policy.oracle.time.sleep", gateway.alerts)
+    found = watch_end(gateway, "it")
+    assert found is not None
+    assert (found.attempt, found.passed) == ("after it", True)
+    assert watch_end(gateway, "it") is None
+
+
+def test_call_of_somebody_else_after_the_last_attempt_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway: Any = _Gateway(late=1, foreign=1)
+    monkeypatch.setattr("suites.policy.oracle.time.sleep", gateway.alerts)
+    with pytest.raises(TidegateError, match="needs it alone"):
+        watch_end(gateway, "it")
 
 
 def test_kind_answer_alone_is_no_bypass() -> None:
