@@ -29,6 +29,9 @@ from guard.core.waiting import Waiting
 
 THRESHOLD = 111.0
 WEIGHTS = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
+# Arbitrary: five to one. A good canary is above it at a given moment in at most one rollout of five (Markov's
+# inequality; 3 or 4 of 100 in simulations), and comes below it as more requests are seen.
+DOUBT = 5.0
 STATE_VERSION = 2
 
 
@@ -161,7 +164,7 @@ class Rule:
         combined = sum(WEIGHTS[signal] * e for signal, e in evidence.items())
         checks = self._checks(now, evidence)
         if at_end:
-            checks += self._end_checks(now)
+            checks = [_doubted(check) for check in checks] + self._end_checks(now)
         if combined >= THRESHOLD and self._failed is None:
             leading = max(evidence, key=lambda signal: WEIGHTS[signal] * evidence[signal])
             self._failed = next(_failed(check) for check in checks if check.signal == leading)
@@ -257,6 +260,12 @@ class Rule:
         self._waiting = Waiting.from_state(state["waiting"])
         self._failed = Check.from_json(state["failed"]) if state["failed"] else None
         return self
+
+
+def _doubted(check: Check) -> Check:
+    """No step is left on evidence of harm that is short of a FAIL: it is held for more requests."""
+    doubted = check.verdict is Verdict.PASS and (check.evidence or 0.0) > DOUBT
+    return replace(check, verdict=Verdict.INCONCLUSIVE) if doubted else check
 
 
 def _failed(check: Check) -> Check:

@@ -143,6 +143,25 @@ def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
     assert judgement.evidence >= THRESHOLD
 
 
+def test_a_step_is_not_left_on_evidence_of_harm_short_of_a_fail():
+    """A few canary requests bad, of many of the baseline none: held, until good ones outweigh them."""
+
+    def block(arm, start, requests, bad=0):
+        errors = {"400": bad} if bad else {}
+        return CounterBlock(Source.USER, arm, f"chat-{arm}", start, 2.0, requests, errors)
+
+    rule = _rule(min_requests=8)
+    for i in range(200):
+        bad = int(i in (2, 5, 8))
+        rule.add_blocks([block(Arm.BASELINE, 2.0 * i, 2), block(Arm.CANARY, 2.0 * i, 1, bad)])
+        if i == 20:
+            assert rule.judge(42.0).verdict is Verdict.PASS
+            held = rule.judge_step_end(42.0)
+            assert (held.verdict, held.deciding.name) == (Verdict.INCONCLUSIVE, "errors-live")
+            assert "more canary requests" in held.deciding.reason
+    assert rule.judge_step_end(400.0).verdict is Verdict.PASS
+
+
 def test_errors_of_both_arms_do_not_fail():
     rule = _rule()
     rule.add_samples(_probes(150, bad=range(0, 150, 4)))
