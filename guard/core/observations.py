@@ -1,10 +1,10 @@
 """What became known of requests, in columns: the form in which single requests reach the evidence.
 
-Owns nothing but the form. All arrays of one object have one length; order means nothing; times are seconds
-on the rollout's clock. `replica` is a code, one per replica and arm, given in order of appearance. Bad input
-(not finite, negative, twice) has been left out and counted before (`request_facts`).
+Owns nothing but the forms. All arrays of one object have one length; order means nothing; times are seconds
+on the rollout's clock. `replica` is a code, one per replica and arm, given in order of appearance.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,60 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+
+WAITS, OK, BAD, CLIENT_ERROR = 0, 1, 2, 3  # a request's outcome; a client error (4xx) is bad, too
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests as they stand, a row each; one that waits is given again when more is known of it.
+
+    Attributes:
+        ids: Unique in a rollout; strings or integers.
+        started: When it was due, or sent.
+        first_token, finished, itl_mean, output_tokens: nan where unknown, or not yet.
+        outcome: `WAITS`, `OK`, `BAD` or `CLIENT_ERROR`.
+    """
+
+    ids: Sequence[Hashable]
+    canary: Bools
+    replica: Codes
+    started: Floats
+    first_token: Floats
+    finished: Floats
+    itl_mean: Floats
+    output_tokens: Floats
+    outcome: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+_ARRAYS = ("canary", "replica", "started", "first_token", "finished", "itl_mean", "output_tokens", "outcome")
+
+
+def take(rows: Requests, keep: Bools) -> Requests:
+    """The rows that a mask keeps."""
+    if keep.all():
+        return rows
+    ids = [rows.ids[i] for i in np.flatnonzero(keep).tolist()]
+    return Requests(ids, *(getattr(rows, name)[keep] for name in _ARRAYS))
+
+
+def join(parts: Sequence[Requests]) -> Requests:
+    """All rows of all parts."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = [request for part in parts for request in part.ids]
+    columns = (np.concatenate([_EMPTY[name], *(getattr(p, name) for p in parts)]) for name in _ARRAYS)
+    return Requests(ids, *columns)
+
+
+_EMPTY = {name: np.zeros(0) for name in _ARRAYS} | {
+    "canary": np.zeros(0, np.bool_),
+    "replica": np.zeros(0, np.int32),
+    "outcome": np.zeros(0, np.int8),
+}
 
 
 @dataclass(frozen=True)
