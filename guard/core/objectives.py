@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from guard.core.binomial import binomial_upper_tail
-from guard.core.blocks import is_client_error
 from guard.core.check import Check
 from guard.core.comparison import ArmCounts
 from guard.core.latency import quantile
-from guard.core.samples import Outcome, RequestSample, window_seconds
+from guard.core.observations import BAD, CLIENT_ERROR, OK, WAITS, Floats, Requests
+from guard.core.request_columns import Replicas, columns
+from guard.core.samples import RequestSample, window_seconds
 from guard.core.verdict import Verdict
 
 ALPHA = 0.001
@@ -153,44 +156,50 @@ def _verdict(breached: bool, baseline_too: bool, total: int, min_requests: int) 
 
 def count_over(objective: Objective, samples: Sequence[RequestSample], now: float | None = None) -> ArmCounts:
     """How many requests are over the objective's limit, of those of which that is known."""
-    known = [over for sample in samples if (over := is_over(objective, sample, now)) is not None]
-    return ArmCounts(sum(known), len(known))
+    return counts_over(objective, columns(samples, Replicas()), now)
 
 
-def is_over(objective: Objective, sample: RequestSample, now: float | None = None) -> bool | None:
-    """Whether a request counts against the objective; None when it says nothing.
-
-    For latency a request that failed counts as over: its user waited in vain, and leaving it out would let
-    an overloaded server improve its p95 by failing the slow ones. A 4xx is left out: nothing was generated,
-    and the errors judge it.
-    """
+def counts_over(objective: Objective, rows: Requests, now: float | None = None) -> ArmCounts:
+    """The same of requests in columns."""
     if isinstance(objective, ErrorObjective):
-        return None if sample.outcome is None else sample.outcome is not Outcome.OK
-    if sample.status is not None and is_client_error(str(sample.status)):
-        return None
-    value = latency_seconds(objective.signal, sample)
-    if value is not None and (objective.signal == "ttft" or sample.outcome is Outcome.OK):
-        return value > objective.limit_seconds
-    if sample.outcome is None:
-        return _waits_too_long(objective, sample, now)
-    return None if sample.outcome is Outcome.OK else True
+        return ArmCounts(int((rows.outcome >= BAD).sum()), int((rows.outcome != WAITS).sum()))
+    values = counted_seconds(objective, rows, now)
+    return ArmCounts(int((values > objective.limit_seconds).sum()), int((~np.isnan(values)).sum()))
 
 
-def _waits_too_long(objective: LatencyObjective, sample: RequestSample, now: float | None) -> bool | None:
-    start = sample.started_at
-    if now is None or start is None or objective.signal in ("itl", "tpot"):
-        return None
-    return True if now - start > objective.limit_seconds else None
+def counted_seconds(objective: LatencyObjective, rows: Requests, now: float | None = None) -> Floats:
+    """Each request's latency as it counts against the objective; nan where it says nothing.
+
+    A request that failed counts as inf: its user waited in vain, and leaving it out would let an overloaded
+    server improve its p95 by failing the slow ones. A 4xx is left out: nothing was generated, and the errors
+    judge it. So does at `now` one that has waited for longer than the limit.
+    """
+    values = latency_seconds(objective.signal, rows)
+    if objective.signal != "ttft":
+        values = np.where(rows.outcome == OK, values, np.nan)
+    unknown = np.isnan(values)
+    values = np.where(unknown & (rows.outcome == BAD), np.inf, values)
+    if now is not None and objective.signal in ("ttft", "e2e"):
+        late = (rows.outcome == WAITS) & (now - rows.started > objective.limit_seconds)
+        values = np.where(unknown & late, np.inf, values)
+    counted: Floats = np.where(rows.outcome == CLIENT_ERROR, np.nan, values)
+    return counted
 
 
-def latency_seconds(signal: str, sample: RequestSample) -> float | None:
-    """One of `ttft`, `itl` (the request's mean gap), `tpot`, `e2e`."""
-    return {
-        "ttft": sample.ttft_seconds,
-        "itl": sample.itl_mean_seconds,
-        "tpot": sample.tpot_seconds,
-        "e2e": sample.e2e_seconds,
-    }[signal]
+def latency_seconds(signal: str, rows: Requests) -> Floats:
+    """One of `ttft`, `itl` (the request's mean gap), `tpot`, `e2e`; nan where unknown.
+
+    TPOT = (E2E - TTFT) / (output tokens - 1), of two tokens or more.
+    """
+    ttft, e2e = rows.first_token - rows.started, rows.finished - rows.started
+    later_tokens = np.where(rows.output_tokens >= 2, rows.output_tokens - 1, np.nan)
+    values: dict[str, Floats] = {
+        "ttft": ttft,
+        "itl": rows.itl_mean,
+        "tpot": (e2e - ttft) / later_tokens,
+        "e2e": e2e,
+    }
+    return values[signal]
 
 
 def _in_seconds(
@@ -214,6 +223,6 @@ def _in_seconds(
 
 def _observed(objective: LatencyObjective, samples: Sequence[RequestSample]) -> float | None:
     """The quantile over all requests that count; None when it falls among those without a value."""
-    counted = (latency_seconds(objective.signal, s) for s in samples if is_over(objective, s) is not None)
-    found = quantile([math.inf if v is None else v for v in counted], objective.quantile_ratio)
+    counted = counted_seconds(objective, columns(samples, Replicas()))
+    found = quantile(counted[~np.isnan(counted)].tolist(), objective.quantile_ratio)
     return None if found == math.inf else found

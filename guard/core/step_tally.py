@@ -9,21 +9,23 @@ few requests is it asked again.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from guard.core.binomial import upper_bound
 from guard.core.check import Check
 from guard.core.comparison import ArmCounts
-from guard.core.objectives import ErrorObjective, Objective, is_over, judge_ratio
-from guard.core.samples import Arm, RequestSample, Source
+from guard.core.objectives import ErrorObjective, Objective, counts_over, judge_ratio
+from guard.core.observations import Requests, take
+from guard.core.samples import Arm, Source
 from guard.core.verdict import Verdict
 
 ERROR_MARGIN = 0.015  # DESIGN 5.7: errors +1.5 points
 # Users' own requests say most; one comparison takes one source.
 _PREFERENCE = (Source.USER, Source.ACCESS_LOG, Source.SIMULATED, Source.LOAD, Source.PROBE)
 _Counts = dict[str, list[int]]
+Waiting = Sequence[tuple[Source, Requests]]
 
 
 class StepTally:
@@ -43,14 +45,11 @@ class StepTally:
     def count(self, source: Source, arm: Arm, requests: int, bad: int) -> None:
         _add(self._errors, source, arm, bad, requests)
 
-    def count_latency(self, sample: RequestSample, now: float) -> None:
-        """One finished request, against every latency objective."""
+    def count_latency(self, source: Source, ended: Requests) -> None:
+        """Requests that ended, each once, against every latency objective."""
         for objective in self._objectives:
-            if isinstance(objective, ErrorObjective):
-                continue
-            over = is_over(objective, sample, now)
-            if over is not None:
-                _add(self._over.setdefault(objective.name, {}), sample.source, sample.arm, int(over), 1)
+            if not isinstance(objective, ErrorObjective) and len(ended):
+                _add_over(self._over.setdefault(objective.name, {}), objective, source, ended)
 
     def errors(self, source: Source, arm: Arm) -> ArmCounts:
         return _get(self._errors, source, arm)
@@ -70,7 +69,7 @@ class StepTally:
         self,
         min_requests: int,
         seconds: float | None,
-        waiting: Iterable[RequestSample] = (),
+        waiting: Waiting = (),
         now: float = 0.0,
     ) -> list[Check]:
         """Every objective, each on its best source; the answer stands once there were enough requests.
@@ -80,9 +79,8 @@ class StepTally:
 
         Args:
             seconds: How long the step has been judged: the checks' window.
-            waiting: Requests that have not ended at `now`; those over a limit already count.
+            waiting: Requests of each source that have not ended at `now`; those over a limit already count.
         """
-        waiting = list(waiting)
         return [self._objective_check(o, min_requests, seconds, waiting, now) for o in self._objectives]
 
     def _objective_check(
@@ -90,7 +88,7 @@ class StepTally:
         objective: Objective,
         min_requests: int,
         seconds: float | None,
-        waiting: Sequence[RequestSample],
+        waiting: Waiting,
         now: float,
     ) -> Check:
         if objective.name in self._judged:
@@ -105,15 +103,13 @@ class StepTally:
             self._judged[objective.name] = check
         return check
 
-    def _counts(self, objective: Objective, waiting: Sequence[RequestSample], now: float) -> _Counts:
+    def _counts(self, objective: Objective, waiting: Waiting, now: float) -> _Counts:
         """[bad or over, total] with those that wait."""
         if isinstance(objective, ErrorObjective):
             return self._errors
         counts = {key: list(value) for key, value in self._over.get(objective.name, {}).items()}
-        for sample in waiting:
-            over = is_over(objective, sample, now)
-            if over is not None:
-                _add(counts, sample.source, sample.arm, int(over), 1)
+        for source, rows in waiting:
+            _add_over(counts, objective, source, rows, now)
         return counts
 
     def proof_on_errors(self) -> Check:
@@ -144,6 +140,15 @@ class StepTally:
 
 def _key(source: Source, arm: Arm) -> str:
     return f"{source}/{arm}"
+
+
+def _add_over(
+    counts: _Counts, objective: Objective, source: Source, rows: Requests, now: float | None = None
+) -> None:
+    for arm in Arm:
+        found = counts_over(objective, take(rows, rows.canary == (arm is Arm.CANARY)), now)
+        if found.total:
+            _add(counts, source, arm, found.bad, found.total)
 
 
 def _add(counts: _Counts, source: Source, arm: Arm, bad: int, total: int) -> None:

@@ -1,5 +1,6 @@
 from guard.core.objectives import ErrorObjective, LatencyObjective
-from guard.core.samples import Arm, RequestSample, Source
+from guard.core.request_columns import Replicas, columns
+from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.step_tally import StepTally
 from guard.core.verdict import Verdict
 
@@ -46,12 +47,26 @@ def test_an_objective_is_asked_again_while_requests_are_too_few_and_then_stands(
 
 def test_a_request_that_waits_longer_than_the_limit_counts_as_over_it_once():
     objective = LatencyObjective("ttft", 0.9, 1.0)
-    waiting = [RequestSample(str(i), Source.PROBE, Arm.CANARY, sent_at=float(i)) for i in range(20)]
+    samples = [RequestSample(str(i), Source.PROBE, Arm.CANARY, sent_at=float(i)) for i in range(20)]
+    waiting = [(Source.PROBE, columns(samples, Replicas()))]
     tally = _tally(objectives=(objective,))
     [early] = tally.objective_checks(15, 10.0, waiting, now=10.0)
     assert (early.verdict, early.samples) == (Verdict.INCONCLUSIVE, 9)
     [check] = tally.objective_checks(15, 30.0, waiting, now=30.0)
     assert (check.verdict, check.value, check.samples) == (Verdict.FAIL, 1.0, 20)
+
+
+def test_requests_that_ended_count_for_their_arm_and_source():
+    objective = LatencyObjective("ttft", 0.5, 1.0)
+    tally = _tally(objectives=(objective,))
+    for arm, ttft in ((Arm.CANARY, 2.0), (Arm.BASELINE, 0.1)):
+        ended = [
+            RequestSample(f"{i}", Source.USER, arm, sent_at=0.0, first_token_at=ttft, outcome=Outcome.OK)
+            for i in range(30)
+        ]
+        tally.count_latency(Source.USER, columns(ended, Replicas()))
+    [check] = tally.objective_checks(20, 60.0)
+    assert (check.verdict, check.value, check.baseline_value) == (Verdict.FAIL, 1.0, 0.0)
 
 
 def test_errors_are_proven_non_inferior_with_hundreds_of_requests_only():
