@@ -22,6 +22,7 @@ from guard.core.live_checks import error_check, quality_check, traffic_check, tt
 from guard.core.objectives import Objective
 from guard.core.probe_pairs import ProbePairs
 from guard.core.quality_evidence import QualityEvidence
+from guard.core.request_columns import Replicas, columns
 from guard.core.samples import Arm, RequestSample, Source
 from guard.core.step_tally import StepTally
 from guard.core.verdict import Verdict, combine
@@ -147,7 +148,7 @@ class Rule:
         self._hard.add(result)
         bad = result.bad + result.client_errors
         self._count(sample.source, Observed(at, sample.arm, sample.replica or "", 1, bad))
-        self._tally.count_latency(sample, at)
+        self._tally.count_latency(sample.source, columns([sample], Replicas()))
         self._pairs.add(sample, at)
 
     def _count(self, source: Source, seen: Observed) -> None:
@@ -219,7 +220,8 @@ class Rule:
         step = self._step
         since = now - step.started_at if step else None
         wanted = step.min_requests if step else 1
-        checks = self._tally.objective_checks(wanted, since, self._waiting.current, now)
+        waiting = [(s.source, columns([s], Replicas())) for s in self._waiting.current]
+        checks = self._tally.objective_checks(wanted, since, waiting, now)
         if self._settings.policy == "NonInferior":
             checks += [replace(self._tally.proof_on_errors(), window_seconds=since), self._pairs.proof()]
         return checks
