@@ -22,7 +22,7 @@ PROMETHEUS := $(or $(shell command -v prometheus),.tidegate/prometheus/usr/bin/p
 API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generated lock lock-check setup-vllm setup-api setup-prometheus lint test test-unit test-component test-real test-api test-cluster test-prometheus test-vllm demo bench-rollback clean
+.PHONY: help setup generated lock lock-check setup-vllm setup-api setup-prometheus lint test test-unit test-component test-real test-api test-cluster test-prometheus test-vllm demo bench-rollback bench-decisions clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -129,6 +129,13 @@ APIS := fake $(if $(shell command -v go),real)
 
 bench-rollback: setup setup-api ## How long a rollback takes, on both APIs; writes docs/benchmarks/rollback.md (10 minutes)
 	$(BIN)/python -m benchmarks.rollback $(APIS:%=--api %) --rollbacks $(ROLLBACKS) --out docs/benchmarks/rollback.md
+
+ROLLOUTS ?= 400
+SEEDS ?= report
+BATCH ?= 1
+
+bench-decisions: setup ## How right the engine is, and how soon, beside its peers; ROLLOUTS= of each cell, BATCH= of report seeds (hours)
+	$(BIN)/python -m benchmarks.decisions --rollouts $(ROLLOUTS) --seeds $(SEEDS) --batch $(BATCH) --out docs/decisions/measured.md
 
 clean: ## Remove what runs have left, but not the environments
 	rm -rf .tidegate .pytest_cache .mypy_cache .ruff_cache
