@@ -68,6 +68,14 @@ class OnsetMixture:
         bets = np.exp(np.minimum(log_bets[..., :onsets], MOST_LOG_BET)) @ self._prior[:onsets]
         return float(np.mean(bets) + max(0.0, 1.0 - self._spent[onsets - 1]))
 
+    @property
+    def likeliest(self) -> int:
+        """The onset that explains best what was seen, its prior counted in; 0 where none has won anything."""
+        if not self.opened:
+            return 0
+        bets = np.exp(np.minimum(self.log_bets, MOST_LOG_BET)).mean(axis=0) * self._prior[: self.opened]
+        return int(np.argmax(bets)) if bets.max() > 1 else 0
+
     def state(self) -> dict[str, Any]:
         return {
             "first_prior": float(self._prior[0]),

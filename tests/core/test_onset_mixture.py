@@ -86,3 +86,13 @@ def test_resumed_mixture_goes_on_with_the_same_bits(interrupted_at):
             mixture.add(bets)
     assert resumed is not whole
     assert resumed.evidence() == whole.evidence()
+
+
+def test_likeliest_onset_weighs_its_prior():
+    assert OnsetMixture(0.5, 5).likeliest == 0
+    assert _mixture([[0], [0, 0], [math.log(4)] * 2 + [math.log(15)]]).likeliest == 0  # .125 x 15 < .5 x 4
+    assert _mixture([[0], [0, 0], [math.log(4)] * 2 + [math.log(17)]]).likeliest == 2
+
+
+def test_onset_that_only_lost_least_is_not_the_likeliest():
+    assert _mixture([[-9], [-9, 0], [-9, -9, 0]]).likeliest == 0

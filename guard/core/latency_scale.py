@@ -1,0 +1,81 @@
+"""How long the baseline's requests usually take: its middle, its spread and its tail, from the past alone.
+
+Owns DECISION's baseline histogram of ln X, in which a value's weight halves in about 140 s (exp(-t/200 s)).
+Whoever scores a bin reads it first and adds the bin's values afterwards; this module cannot check that.
+Buckets are 1 % wide and quantiles lie inside them in proportion, so that values that are all equal have a
+defined place. Refuses values one by one, arms, and load.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from guard.core.observations import Floats
+
+MEMORY_SECONDS = 200.0
+LEAST_SIGMA = 0.05
+Q90_SIGMAS = 1.2816  # the normal distribution's 90 % point
+MIN_VALUES = 20  # before it says anything; arbitrary: a spread out of fewer is mostly chance
+_LOWEST, _HIGHEST, _WIDTH = (
+    math.log(1e-5),
+    math.log(600.0),
+    0.01,
+)  # seconds; what lies outside is put at the end
+_BUCKETS = math.ceil((_HIGHEST - _LOWEST) / _WIDTH)
+
+
+class LatencyScale:
+    """Feed the baseline's ln X with `add`, let time pass with `forget`, read any quantile."""
+
+    def __init__(self) -> None:
+        self._weights = np.zeros(_BUCKETS)
+        self._values = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether it may be read; a silence of many hours forgets all."""
+        return self._values >= MIN_VALUES and float(self._weights.max()) > 1e-200
+
+    def add(self, log_seconds: Floats) -> None:
+        """Finite ln X of the baseline's requests."""
+        if log_seconds.size:
+            place = np.clip((log_seconds - _LOWEST) * (1 / _WIDTH), 0, _BUCKETS - 1).astype(np.intp)
+            self._weights += np.bincount(place, minlength=_BUCKETS)
+            self._values += log_seconds.size
+
+    def forget(self, seconds: float) -> None:
+        """Time passes, with values or without."""
+        self._weights *= math.exp(-seconds / MEMORY_SECONDS)
+
+    def log_quantiles(self, levels: Sequence[float]) -> Floats:
+        """ln X at each level between 0 and 1; nan while not `known`."""
+        if not self.known:
+            return np.full(len(levels), np.nan)
+        below = np.cumsum(self._weights)
+        wanted = np.asarray(levels) * below[-1]
+        bucket = np.minimum(np.searchsorted(below, wanted), _BUCKETS - 1)
+        weight = np.maximum(self._weights[bucket], 1e-300)
+        inside = np.clip((wanted - below[bucket]) / weight + 1, 0, 1)
+        place: Floats = _LOWEST + (bucket + inside) * _WIDTH
+        return place
+
+    def mu_sigma(self) -> tuple[float, float]:
+        """Median and spread of ln X; nan while not `known`."""
+        middle, q90 = self.log_quantiles((0.5, 0.9)).tolist()
+        return middle, max(LEAST_SIGMA, (q90 - middle) / Q90_SIGMAS) if self.known else math.nan
+
+    def state(self) -> dict[str, Any]:
+        """Buckets that hold something, with their weights."""
+        held = np.flatnonzero(self._weights)
+        rows = [[int(i), float(self._weights[i])] for i in held]
+        return {"values": self._values, "weights": rows}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        self = cls()
+        self._values = state["values"]
+        for bucket, weight in state["weights"]:
+            self._weights[bucket] = weight
+        return self
