@@ -1,0 +1,265 @@
+"""A recorded rollout's folder: rollout.json and four tables (DESIGN section 12), read and written.
+
+Owns the format of rollout.json and which files there are; any table may be missing. Refuses to judge. What
+is damaged is refused by file, column and row; what cannot be used is dropped and counted.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from guard.adapters.artifacts import check_replaceable, replace_file
+from guard.adapters.requests_file import write_requests
+from guard.adapters.rollout_counts import read_blocks, read_evals, read_events
+from guard.adapters.rollout_requests import WORDS, read_requests
+from guard.adapters.rollout_tables import Table
+from guard.api.replay_settings import ReplaySettings, read_settings
+from guard.core.blocks import CounterBlock, PodEvent
+from guard.core.comparison import PairedItem
+from guard.core.rollout import EvalLog, RecordedStep, RequestLog, Rollout
+from guard.core.samples import RequestSample, Source
+from guard.errors import ConfigurationError, NotFoundError
+
+FORMAT_VERSION = 1
+ROLLOUT = "rollout.json"
+TABLES = {
+    "requests.parquet": WORDS,
+    "blocks.parquet": ("source", "arm", "replica", "signal"),
+    "events.parquet": ("arm", "replica", "kind", "detail"),
+    "evals.parquet": ("item",),
+}
+"""Each table, and its columns of words."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(strict=True)
+    start_seconds: Finite
+    weight_percent: Annotated[int, Field(ge=0, le=100)]
+
+
+class _Document(BaseModel):
+    """rollout.json; keys that this version does not know are left alone, save in `settings`."""
+
+    model_config = ConfigDict(strict=True)
+    format_version: Literal[1]
+    steps: Annotated[list[_Step], Field(min_length=1)]
+    end_seconds: Finite
+    baseline_from_seconds: Finite = 0.0
+    canary_replicas: list[Annotated[int, Field(ge=0)]] = []
+    baseline_replicas: list[Annotated[int, Field(ge=0)]] = []
+    settings: dict[str, Any] | None = None
+
+
+def find_rollout(folder: Path) -> Path:
+    """The folder itself, or the evidence in the folder of a Change that a guard wrote.
+
+    Raises:
+        NotFoundError: Neither has a rollout.json.
+    """
+    places = (folder, folder / "evidence")
+    found = next((place for place in places if (place / ROLLOUT).exists()), None)
+    if found is None:
+        raise NotFoundError(f"{folder}: holds no {ROLLOUT}; a recorded rollout is a folder with one")
+    return found
+
+
+def read_rollout(folder: Path, overrides: Iterable[str] = ()) -> Rollout:
+    """Everything in the folder that can be used.
+
+    Args:
+        overrides: `KEY=VALUE` each: settings other than the recorded ones.
+    Raises:
+        NotFoundError: There is no such folder, or no rollout.json in it.
+        ConfigurationError: A file is damaged, or a setting unknown.
+    """
+    document = _read_document(folder / ROLLOUT)
+    settings = read_settings(document.settings, overrides, f"{folder / ROLLOUT}: settings")
+    dropped: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
+    tables = {name: Table(folder / name, words) for name, words in TABLES.items() if (folder / name).exists()}
+    requests: dict[Source, RequestLog] = {}
+    replicas: tuple[tuple[str, str], ...] = ()
+    if table := tables.get("requests.parquet"):
+        requests, replicas = read_requests(table, dropped)
+    blocks, events, evals = (tables.get(name) for name in list(TABLES)[1:])
+    steps, end = _steps(document, settings)
+    return Rollout(
+        steps=steps,
+        end_seconds=end,
+        baseline_from_seconds=document.baseline_from_seconds,
+        requests=requests,
+        replicas=replicas,
+        blocks=read_blocks(blocks, dropped, unused) if blocks else (),
+        events=read_events(events, dropped, unused) if events else (),
+        evals=read_evals(evals, dropped) if evals else EvalLog(),
+        settings=settings.to_core(),
+        dropped={why: n for why, n in sorted(dropped.items()) if n},
+        unused={what: n for what, n in sorted(unused.items()) if n},
+        missing=tuple(name for name in TABLES if name not in tables),
+    )
+
+
+def _read_document(file: Path) -> _Document:
+    try:
+        plain = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{file}: no such file; a recorded rollout is a folder with one") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{file}: not JSON ({error})") from error
+    if not isinstance(plain, dict):
+        raise ConfigurationError(f"{file}: expected a mapping, got {type(plain).__name__}")
+    if plain.get("format_version") != FORMAT_VERSION:
+        found = plain.get("format_version", "none")
+        raise ConfigurationError(f"{file}: format_version {found}, this version reads {FORMAT_VERSION}")
+    try:
+        document = _Document.model_validate(plain)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ConfigurationError("\n".join(f"{file}: {line}" for line in lines)) from error
+    starts = [step.start_seconds for step in document.steps]
+    if starts != sorted(set(starts)):
+        raise ConfigurationError(f"{file}: steps: start_seconds must rise, got {starts}")
+    if document.end_seconds <= starts[0]:
+        raise ConfigurationError(f"{file}: end_seconds: {document.end_seconds:g} is before the first step")
+    return document
+
+
+def _steps(document: _Document, settings: ReplaySettings) -> tuple[tuple[RecordedStep, ...], float]:
+    """The steps in which the canary had traffic, and their end: what a rollback left is no step."""
+    rows, end = list(document.steps), document.end_seconds
+    while len(rows) > 1 and (rows[-1].weight_percent == 0 or rows[-1].start_seconds >= end):
+        end = min(end, rows.pop().start_seconds)
+    wanted = {step.weight: step.min_requests for step in settings.steps}
+    steps = (
+        RecordedStep(
+            row.start_seconds,
+            row.weight_percent,
+            _at(document.canary_replicas, index),
+            _at(document.baseline_replicas, index),
+            wanted.get(row.weight_percent),
+        )
+        for index, row in enumerate(rows)
+    )
+    return tuple(steps), end
+
+
+def _at(values: list[int], index: int) -> int | None:
+    return values[index] if index < len(values) else None
+
+
+def rollout_document(
+    steps: Sequence[RecordedStep],
+    end_seconds: float,
+    baseline_from_seconds: float,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """rollout.json; replicas are left out where a step does not know them.
+
+    Args:
+        settings: A `ReplaySettings` document, or a whole Guard's.
+    """
+    document: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "steps": [
+            {"start_seconds": step.start_seconds, "weight_percent": step.weight_percent} for step in steps
+        ],
+        "end_seconds": end_seconds,
+        "baseline_from_seconds": baseline_from_seconds,
+    }
+    for arm in ("canary", "baseline"):
+        replicas = [getattr(step, f"{arm}_replicas") for step in steps]
+        if None not in replicas:
+            document[f"{arm}_replicas"] = replicas
+    return document if settings is None else {**document, "settings": dict(settings)}
+
+
+def write_rollout(folder: Path, document: Mapping[str, Any], **tables: Any) -> None:
+    """A whole folder: `rollout_document`'s and what `write_tables` takes. The folder is made."""
+    content = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    replace_file(folder / ROLLOUT, content.encode())
+    write_tables(folder, **tables)
+
+
+def write_tables(
+    folder: Path,
+    *,
+    samples: Sequence[RequestSample] = (),
+    blocks: Sequence[CounterBlock] = (),
+    events: Sequence[PodEvent] = (),
+    evals: Sequence[tuple[float, PairedItem]] = (),
+    shift_seconds: float = 0.0,
+) -> None:
+    """The tables of what there is; nothing is written of nothing.
+
+    Args:
+        evals: When each item was answered by both arms, and how.
+        shift_seconds: Added to every time: what makes of the caller's clock seconds since the first step.
+    """
+    if samples:
+        metadata = {"clock": "seconds since the first step"}
+        write_requests(folder / "requests.parquet", [_shifted(s, shift_seconds) for s in samples], metadata)
+    rows = [row for block in blocks for row in _block_rows(block, shift_seconds)]
+    _write(folder / "blocks.parquet", _BLOCKS, rows)
+    _write(
+        folder / "events.parquet",
+        _EVENTS,
+        [(e.at + shift_seconds, str(e.arm), e.replica, e.kind, e.detail) for e in events],
+    )
+    _write(
+        folder / "evals.parquet",
+        _EVALS,
+        [(at + shift_seconds, pair.item, pair.baseline_pass, pair.canary_pass) for at, pair in evals],
+    )
+
+
+_BLOCKS = pa.schema(
+    {
+        "source": pa.string(),
+        "arm": pa.string(),
+        "replica": pa.string(),
+        "start": pa.float64(),
+        "seconds": pa.float64(),
+        "signal": pa.string(),
+        "le": pa.float64(),
+        "count": pa.int64(),
+        "sum": pa.float64(),
+    }
+)
+_EVENTS = pa.schema({"at": pa.float64(), **dict.fromkeys(("arm", "replica", "kind", "detail"), pa.string())})
+_EVALS = pa.schema(
+    {"answered_at": pa.float64(), "item": pa.string(), "baseline_pass": pa.bool_(), "canary_pass": pa.bool_()}
+)
+_TIMES = ("scheduled_at", "sent_at", "headers_at", "first_token_at", "last_token_at", "finished_at")
+
+
+def _shifted(sample: RequestSample, seconds: float) -> RequestSample:
+    known = {name: value + seconds for name in _TIMES if (value := getattr(sample, name)) is not None}
+    return replace(sample, token_at=[at + seconds for at in sample.token_at], **known)
+
+
+def _block_rows(block: CounterBlock, shift: float) -> list[tuple[Any, ...]]:
+    """One row of all requests, and one of each kind of error."""
+    place = (str(block.source), str(block.arm), block.replica, block.start + shift, block.seconds)
+    counts = {"requests": block.requests, **{f"errors:{kind}": n for kind, n in block.errors.items()}}
+    return [(*place, signal, None, count, None) for signal, count in counts.items()]
+
+
+def _write(path: Path, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> None:
+    if not rows:
+        return
+    check_replaceable(path)
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=schema)
+    beside = path.with_name(f".{path.name}.part")
+    pq.write_table(table, beside, compression="zstd")
+    beside.replace(path)
