@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from guard.core.evidence import Difference, Report
@@ -27,29 +27,34 @@ def render_html(report: Report, evidence: str = "evidence") -> str:
     Args:
         evidence: The evidence folder as it is reached from where the page will be.
     """
-    return _template().render(
-        report=report,
-        link=lambda path: quote(visible(evidence + path.removeprefix("evidence"))),
-        headline=words.headline(report),
-        headline_verdict=words.headline_verdict(report),
-        findings=words.findings(report),
-        stages=words.stages(report),
-        spans=words.rollback_spans(report.rollback) if report.rollback else (),
-        last_known_good=words.last_known_good(report),
-        plots=plots(report),
-        arms={str(arm): name for arm, name in words.arm_names(report).items()},
-        differing=[
-            row
-            for kind in (Difference.CONFOUNDED, Difference.EXPECTED)
-            for row in words.fields_that_are(kind, report)
-        ],
-        same=[row.field for row in words.fields_that_are(Difference.SAME, report)],
-        unknown_fields=[row.field for row in words.fields_that_are(Difference.UNKNOWN, report)],
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            link=lambda path: quote(visible(evidence + path.removeprefix("evidence"))),
+            headline=words.headline(report),
+            headline_verdict=words.headline_verdict(report),
+            findings=words.findings(report),
+            stages=words.stages(report),
+            spans=words.rollback_spans(report.rollback) if report.rollback else (),
+            last_known_good=words.last_known_good(report),
+            plots=plots(report),
+            arms={str(arm): name for arm, name in words.arm_names(report).items()},
+            differing=[
+                row
+                for kind in (Difference.CONFOUNDED, Difference.EXPECTED)
+                for row in words.fields_that_are(kind, report)
+            ],
+            same=[row.field for row in words.fields_that_are(Difference.SAME, report)],
+            unknown_fields=[row.field for row in words.fields_that_are(Difference.UNKNOWN, report)],
+        )
     )
 
 
 @cache
-def _template() -> Template:
+def environment() -> Environment:
+    """What every page is made with: nothing in a value is ever markup, and control characters are shown."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -78,7 +83,7 @@ def _template() -> Template:
         quantity=words.quantity,
         detail=_detail,
     )
-    return environment.get_template("report.html")
+    return environment
 
 
 def _finalized(value: Any) -> Any:

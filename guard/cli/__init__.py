@@ -24,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("guard.cli.intent:resume", "Go on after a hold."),
     "rollback": ("guard.cli.intent:rollback", "Return all traffic to the stable now."),
     "report": ("guard.cli.report", "Render a finished run or Change from its evidence alone."),
+    "replay": ("guard.cli.replay", "Judge a recorded rollout again, under these or other settings."),
     "verify": ("guard.cli.verify", "Find every file of an evidence folder that was changed, added or lost."),
     "config": ("guard.cli.config", "Schemas and checks of --config files, Guards and Changes."),
     "doctor": ("guard.cli.doctor", "Find what keeps a guard from working, each with its remedy."),
