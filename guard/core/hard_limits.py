@@ -8,17 +8,24 @@ the question is then only whether the platform is alive. A baseline that nobody 
 One condition more than the design's: the baseline's own long-run ratio must not explain what was seen
 (exact binomial p <= 1e-5). Where every tenth request of both arms fails, five bad of ten within 20 s
 happened by chance in 6 % of simulated good rollouts of five minutes.
+
+A window is of whole seconds: what is remembered grows with time, never with traffic.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
+
+import numpy as np
 
 from guard.core.binomial import binomial_upper_tail
 from guard.core.blocks import CounterBlock, PodEvent, is_client_error
 from guard.core.check import Check
+from guard.core.observations import Bools, Marks
+from guard.core.recent_results import Tally
 from guard.core.samples import Arm, Outcome, RequestSample, Source
+from guard.core.source_results import SourceResults
 from guard.core.verdict import Verdict
 
 WINDOW_SECONDS = 20.0
@@ -30,7 +37,6 @@ MIN_BASELINE = 3  # arbitrary: one lucky answer is no health
 MIN_STABLE_REQUESTS = 20  # before its share of 4xx is known; arbitrary
 MAX_RESTARTS = 1
 CHANCE_P = 1e-5
-MEMORY_SECONDS = 300.0
 FIRST_TOKEN_SECONDS = 60.0
 
 
@@ -60,26 +66,12 @@ class Result:
         return cls(block.end, block.source, block.arm, block.requests, bad, block.client_errors, False)
 
 
-@dataclass
-class Tally:
-    """Sums over results."""
-
-    requests: int = 0
-    bad: int = 0
-    client_errors: int = 0
-
-    def add(self, result: Result) -> None:
-        self.requests += result.requests
-        self.bad += result.bad
-        self.client_errors += result.client_errors
-
-
 class HardLimits:
     """Collects results and pod events; `judge` looks at the last 20 s, the last run of errors, the step."""
 
     def __init__(self) -> None:
-        self._results: list[Result] = []
-        self._stable: dict[Source, Tally] = {}
+        self._new: dict[Source, list[Result]] = {}
+        self._seen: dict[Source, SourceResults] = {}
         self._events: Counter[str] = Counter()
         self._permanent: list[str] = []
 
@@ -88,9 +80,35 @@ class HardLimits:
         self._events.clear()
 
     def add(self, result: Result) -> None:
-        self._results.append(result)
-        if result.arm is Arm.BASELINE:
-            self._stable.setdefault(result.source, Tally()).add(result)
+        self._new.setdefault(result.source, []).append(result)
+
+    def add_marks(self, source: Source, good: Marks, failures: Marks, client_error: Bools) -> None:
+        """Requests seen one by one.
+
+        Args:
+            good: When each that ended well did so.
+            failures: When each turned bad, and whether by a 4xx.
+        """
+        at = np.concatenate([good.at, failures.at])
+        canary = np.concatenate([good.canary, failures.canary])
+        counts = np.zeros((len(at), 3), np.int64)
+        counts[:, 0] = 1
+        counts[len(good.at) :, 1], counts[len(good.at) :, 2] = ~client_error, client_error
+        self._of(source).add(at, canary, counts, single=True)
+
+    def _take_new(self) -> None:
+        """What was added one by one, in columns."""
+        for source, results in self._new.items():
+            for single in (True, False):
+                rows = [r for r in results if r.single is single]
+                at = np.array([r.at for r in rows], np.float64)
+                canary = np.array([r.arm is Arm.CANARY for r in rows], np.bool_)
+                counts = np.array([(r.requests, r.bad, r.client_errors) for r in rows], np.int64)
+                self._of(source).add(at, canary, counts.reshape(-1, 3), single)
+        self._new = {}
+
+    def _of(self, source: Source) -> SourceResults:
+        return self._seen.setdefault(source, SourceResults())
 
     def add_event(self, event: PodEvent) -> None:
         if event.arm is not Arm.CANARY:
@@ -102,7 +120,9 @@ class HardLimits:
 
     def judge(self, now: float) -> Check:
         """FAIL, or INCONCLUSIVE when the canary's errors have no healthy baseline beside them, or PASS."""
-        self._results = [r for r in self._results if r.at > now - MEMORY_SECONDS]
+        self._take_new()
+        for seen in self._seen.values():
+            seen.recent.forget(now)
         if found := self._by_events():
             reason, count, limit = found
             return Check(
@@ -116,28 +136,29 @@ class HardLimits:
                 samples=count,
                 detail={"events": dict(self._events)},
             )
-        recent = [r for r in self._results if r.at > now - WINDOW_SECONDS]
-        sources = {r.source for r in self._results if r.arm is Arm.CANARY}
-        checks = [self._by_share(source, recent) for source in sorted(sources)]
-        checks += [self._by_run(source) for source in sorted(sources)]
-        reached = [check for check in checks if check is not None]
+        reached = [check for source in sorted(self._seen) if (check := self._by_share(source, now))]
+        reached += [check for source in sorted(self._seen) if (check := self._by_run(source, now))]
         reached.sort(key=lambda check: check.verdict is not Verdict.FAIL)
         if reached:
             return reached[0]
-        seen = _sum(r for r in recent if r.arm is Arm.CANARY)
-        bad = seen.bad + seen.client_errors
+        recent = sum((self._last(source, now) for source in self._seen), Tally())
         check = Check(
             "hard-limits",
             Verdict.PASS,
-            f"none reached ({seen.requests} canary requests in the last {WINDOW_SECONDS:.0f} s)",
+            f"none reached ({recent.requests} canary requests in the last {WINDOW_SECONDS:.0f} s)",
             "hard_limit",
-            value=bad / seen.requests if seen.requests else None,
+            value=recent.all_bad / recent.requests if recent.requests else None,
             limit=BAD_RATIO,
             unit="ratio",
-            samples=seen.requests,
+            samples=recent.requests,
             window_seconds=WINDOW_SECONDS,
         )
-        return check.as_undecided() if bad and bad >= BAD_RATIO * seen.requests else check
+        return check.as_undecided() if 0 < BAD_RATIO * recent.requests <= recent.all_bad else check
+
+    def _last(self, source: Source, now: float) -> Tally:
+        """The canary's last 20 s; a result from farther ahead than that is a clock's error."""
+        recent = self._seen[source].recent
+        return recent.tally(Arm.CANARY, now - WINDOW_SECONDS, now + WINDOW_SECONDS)
 
     def _by_events(self) -> tuple[str, int, int] | None:
         """Why, how often, how often it may be."""
@@ -151,51 +172,40 @@ class HardLimits:
             return reason, restarts, MAX_RESTARTS
         return None
 
-    def _by_share(self, source: Source, recent: Iterable[Result]) -> Check | None:
+    def _by_share(self, source: Source, now: float) -> Check | None:
         """At least 5 bad and half of the requests bad in the last 20 s."""
-        recent = list(recent)
-        tally = _sum(r for r in recent if r.source is source and r.arm is Arm.CANARY)
-        if tally.bad + tally.client_errors < MIN_BAD:
+        tally = self._last(source, now)
+        if tally.all_bad < MIN_BAD:
             return None
         # 4xx counts by its excess over the stable's ratio
         bad = tally.bad + max(0.0, tally.client_errors - self._client_ratio(source) * tally.requests)
         if bad < MIN_BAD or bad < BAD_RATIO * tally.requests:
             return None
-        if self._by_chance(source, tally.bad + tally.client_errors, tally.requests):
+        if self._by_chance(source, tally.all_bad, tally.requests):
             return None
         what = f"{bad:.0f} of {tally.requests} canary requests bad in {WINDOW_SECONDS:.0f} s"
-        return self._against_baseline(source, recent, what, bad / tally.requests, tally.requests)
+        since = now - WINDOW_SECONDS
+        return self._against_baseline(source, since, what, bad / tally.requests, tally.requests)
 
-    def _by_run(self, source: Source) -> Check | None:
+    def _by_run(self, source: Source, now: float) -> Check | None:
         """Five bad requests in a row, spanning 10 s; only where requests are seen one by one."""
-        run: list[Result] = []
-        mine = [r for r in self._results if r.single and r.source is source and r.arm is Arm.CANARY]
-        if not mine:
-            return None
+        seen = self._seen[source]
+        # Where the stable refuses such requests, too, a 4xx is neither good nor bad.
         shared = self._client_ratio(source) > BASELINE_BAD_RATIO
-        for result in sorted(mine, key=lambda r: r.at, reverse=True):
-            if result.client_errors and shared:
-                continue  # the stable refuses such requests, too: neither good nor bad
-            if not (result.bad or result.client_errors):
-                break
-            run.append(result)
-        if len(run) < MIN_BAD or run[0].at - run[-1].at < RUN_SECONDS:
+        run = (seen.run_without_client_errors if shared else seen.run).now(now)
+        if run is None or run.requests < MIN_BAD or run.last - run.first < RUN_SECONDS:
             return None
-        if self._by_chance(source, len(run), len(run)):
+        if self._by_chance(source, run.requests, run.requests):
             return None
-        beside = [r for r in self._results if r.at >= run[-1].at - RUN_SECONDS]
-        span = run[0].at - run[-1].at
-        return self._against_baseline(
-            source, beside, f"{len(run)} bad in a row over {span:.0f} s", 1.0, len(run)
-        )
+        what = f"{run.requests} bad in a row over {run.last - run.first:.0f} s"
+        return self._against_baseline(source, run.first - RUN_SECONDS, what, 1.0, run.requests)
 
-    def _against_baseline(
-        self, source: Source, results: Iterable[Result], what: str, ratio: float, samples: int
-    ) -> Check:
-        seen = [r for r in results if r.arm is Arm.BASELINE]
-        same = [r for r in seen if r.source is source]
-        tally = _sum(same or seen)
-        healthy = tally.bad + tally.client_errors <= BASELINE_BAD_RATIO * tally.requests
+    def _against_baseline(self, source: Source, since: float, what: str, ratio: float, samples: int) -> Check:
+        everyone = {s: seen.recent.tally(Arm.BASELINE, since) for s, seen in self._seen.items()}
+        same = everyone[source].requests > 0
+        beside = {s: t for s, t in everyone.items() if t.requests and (s is source or not same)}
+        tally = sum(beside.values(), Tally())
+        healthy = tally.all_bad <= BASELINE_BAD_RATIO * tally.requests
         if same and self._client_ratio(source) > 0:
             healthy = tally.bad <= BASELINE_BAD_RATIO * tally.requests
         if tally.requests < MIN_BASELINE:
@@ -203,7 +213,7 @@ class HardLimits:
         elif not healthy:
             verdict, why = Verdict.INCONCLUSIVE, "the baseline fails as well: the platform, not the change"
         else:
-            verdict, why = Verdict.FAIL, f"baseline {tally.bad + tally.client_errors} of {tally.requests}"
+            verdict, why = Verdict.FAIL, f"baseline {tally.all_bad} of {tally.requests}"
         return Check(
             "hard-limits",
             verdict,
@@ -211,17 +221,17 @@ class HardLimits:
             "hard_limit",
             value=ratio,
             limit=BAD_RATIO,
-            baseline_value=(tally.bad + tally.client_errors) / tally.requests if tally.requests else None,
+            baseline_value=tally.all_bad / tally.requests if tally.requests else None,
             unit="ratio",
             samples=samples,
             window_seconds=WINDOW_SECONDS,
-            detail={"source": str(source), "baseline_from": sorted({str(r.source) for r in same or seen})},
+            detail={"source": str(source), "baseline_from": sorted(map(str, beside))},
         )
 
     def _by_chance(self, source: Source, bad: int, requests: int) -> bool:
-        stable = self._stable.get(source, Tally())
+        stable = self._seen[source].stable
         # Not 0 after a few good answers.
-        ratio = (stable.bad + stable.client_errors + 1) / (stable.requests + 10)
+        ratio = (stable.all_bad + 1) / (stable.requests + 10)
         return binomial_upper_tail(bad, requests, min(1.0, ratio)) > CHANCE_P
 
     def _client_ratio(self, source: Source) -> float:
@@ -229,17 +239,17 @@ class HardLimits:
 
         1 while it is not known: then no 4xx of the canary is an excess yet.
         """
-        recent = _sum(r for r in self._results if r.source is source and r.arm is Arm.BASELINE)
-        known = self._stable.get(source, Tally())
-        tally = recent if recent.requests >= MIN_STABLE_REQUESTS else known
+        seen = self._seen[source]
+        recent = seen.recent.tally(Arm.BASELINE)
+        tally = recent if recent.requests >= MIN_STABLE_REQUESTS else seen.stable
         if tally.requests < MIN_STABLE_REQUESTS:
             return 1.0
         return tally.client_errors / tally.requests
 
     def state(self) -> dict[str, Any]:
+        self._take_new()
         return {
-            "results": [asdict(r) for r in self._results],
-            "stable": {str(source): asdict(tally) for source, tally in self._stable.items()},
+            "seen": {str(source): seen.state() for source, seen in self._seen.items()},
             "events": dict(self._events),
             "permanent": self._permanent,
         }
@@ -247,16 +257,9 @@ class HardLimits:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls()
-        for row in state["results"]:
-            self._results.append(Result(**{**row, "source": Source(row["source"]), "arm": Arm(row["arm"])}))
-        self._stable = {Source(source): Tally(**tally) for source, tally in state["stable"].items()}
+        self._seen = {
+            Source(source): SourceResults.from_state(seen) for source, seen in state["seen"].items()
+        }
         self._events = Counter(state["events"])
         self._permanent = list(state["permanent"])
         return self
-
-
-def _sum(results: Iterable[Result]) -> Tally:
-    tally = Tally()
-    for result in results:
-        tally.add(result)
-    return tally

@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.hard_limits import HardLimits, Result
+from guard.core.observations import Marks
 from guard.core.samples import Arm, Source
 from guard.core.verdict import Verdict
 
@@ -113,3 +115,53 @@ def test_resumed_limits_judge_the_same():
     )
     resumed = HardLimits.from_state(json.loads(json.dumps(limits.state())))
     assert resumed.judge(84.0) == limits.judge(84.0)
+
+
+def _in_columns(results, parts=1):
+    """The same as `_limits` of single results of one source."""
+    limits = HardLimits()
+    for part in range(parts):
+        rows = results[part::parts]
+        good = [r for r in rows if not (r.bad or r.client_errors)]
+        failed = [r for r in rows if r.bad or r.client_errors]
+        limits.add_marks(
+            Source.PROBE, _marks(good), _marks(failed), np.array([r.client_errors > 0 for r in failed], bool)
+        )
+    return limits
+
+
+def _marks(results):
+    canary = np.array([r.arm is Arm.CANARY for r in results], np.bool_)
+    return Marks(np.array([r.at for r in results], float), canary, np.zeros(len(results), np.int32))
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(
+    ("errors", "now"),
+    [
+        pytest.param([], 84.0, id="none"),
+        pytest.param([_one(80.0 + i, True) for i in range(4)], 84.0, id="four"),
+        pytest.param([_one(80.0 + i, True) for i in range(5)], 84.0, id="dead"),
+        pytest.param([_one(20.0 + 15 * i, True) for i in range(5)], 84.0, id="five in a row"),
+        pytest.param(
+            [_one(20.0 + 15 * i, True, client=True) for i in range(5)], 84.0, id="refusals in a row"
+        ),
+        pytest.param([_one(80.0 + i, True, arm) for i in range(8) for arm in Arm], 88.0, id="platform"),
+    ],
+)
+def test_columns_are_judged_as_results_are(errors, now, parts):
+    results = _healthy(90) + errors
+    assert _in_columns(results, parts).judge(now) == _limits(results).judge(now)
+
+
+def test_state_does_not_grow_with_requests():
+    results = [_one(i / 20, i % 3 == 0, list(Arm)[i % 2]) for i in range(6000)]
+    sizes = [len(json.dumps(_in_columns(results[::every]).state())) for every in (20, 1)]
+    assert sizes[1] < 2 * sizes[0]
+
+
+def test_results_without_a_moment_and_from_a_wrong_clock_reach_no_limit():
+    errors = [_one(at, True) for at in (np.nan, np.inf, 1e12, 5e11, 400.0, 401.0, 402.0, 403.0, 404.0)]
+    for limits in (_limits(_healthy(90) + errors), _in_columns(_healthy(90) + errors)):
+        assert limits.judge(90.0).verdict is not Verdict.FAIL
+        json.dumps(limits.state(), allow_nan=False)
