@@ -51,14 +51,18 @@ def _figures(decision: Decision) -> dict[str, str]:
     chosen = evidence["settings"]
     return {
         "Evidence": f"{evidence['combined']:.3g} of {evidence['threshold']:.3g}",
-        "Canary requests": f"{requests['canary']} on {replicas['canary']} replicas",
-        "Baseline requests": f"{requests['baseline']} on {replicas['baseline']} replicas",
+        "Canary": _seen(requests["canary"], replicas["canary"]),
+        "Baseline": _seen(requests["baseline"], replicas["baseline"]),
         "Eval items": str(evidence["eval_items"]),
         "Sources": ", ".join(evidence["sources"]) or "none",
         "Policy": chosen["policy"],
         "Alpha": f"{chosen['alpha']:g}",
         "Requests wanted": ", ".join(map(str, chosen["minRequests"])),
     }
+
+
+def _seen(requests: int, replicas: int) -> str:
+    return f"{requests} requests on {replicas} replica{'' if replicas == 1 else 's'}"
 
 
 def _plots(rollout: Rollout, decision: Decision) -> list[Markup]:

@@ -51,7 +51,7 @@ class _Document(BaseModel):
 
     model_config = ConfigDict(strict=True)
     format_version: Literal[1]
-    steps: Annotated[list[_Step], Field(min_length=1)]
+    steps: list[_Step]
     end_seconds: Finite
     baseline_from_seconds: Finite = 0.0
     canary_replicas: list[Annotated[int, Field(ge=0)]] = []
@@ -128,6 +128,8 @@ def _read_document(file: Path) -> _Document:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise ConfigurationError("\n".join(f"{file}: {line}" for line in lines)) from error
     starts = [step.start_seconds for step in document.steps]
+    if not starts:
+        raise ConfigurationError(f"{file}: steps: none; a canary without traffic cannot be judged")
     if starts != sorted(set(starts)):
         raise ConfigurationError(f"{file}: steps: start_seconds must rise, got {starts}")
     if document.end_seconds <= starts[0]:

@@ -40,9 +40,10 @@ def command(folder: Path, overrides: tuple[str, ...], html: Path | None, as_json
     from guard.cli.replay_view import ProgressLine, last_line, summary, table
     from guard.core.replay import replay
 
+    found = find_rollout(folder)
     if html is not None:
         check_replaceable(html)
-    found = find_rollout(folder)
+        _check_outside(html, found)
     rollout = read_rollout(found, overrides)
     name = folder.resolve().name
     click.echo(summary(name, rollout), err=as_json)
@@ -59,6 +60,14 @@ def command(folder: Path, overrides: tuple[str, ...], html: Path | None, as_json
         click.echo(table(decision))
     click.echo(last_line(decision), err=as_json)
     return decision.exit_code
+
+
+def _check_outside(file: Path, rollout: Path) -> None:
+    """Refuses a page in a sealed folder: `tidegate verify` would find it."""
+    from guard.errors import ConfigurationError
+
+    if (rollout / "manifest.json").exists() and file.resolve().is_relative_to(rollout.resolve()):
+        raise ConfigurationError(f"--html {file}: is in the evidence, which is sealed: choose another folder")
 
 
 def _draw(file: Path, name: str, rollout: "Rollout", decision: "Decision") -> None:

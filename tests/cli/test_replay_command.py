@@ -79,6 +79,14 @@ def test_a_page_that_cannot_be_written_is_exit_3(replay, tmp_path, html):
     assert replay(write(tmp_path / "r"), "--html", html.format(tmp=tmp_path))[0] == 3
 
 
+def test_no_page_is_put_into_sealed_evidence(replay, tmp_path):
+    evidence = write(tmp_path / "ops-1/evidence")
+    (evidence / "manifest.json").write_text("{}")
+    code, _, error = replay(tmp_path / "ops-1", "--html", evidence / "replay.html")
+    assert (code, (evidence / "replay.html").exists()) == (3, False)
+    assert "sealed" in error
+
+
 def test_what_was_dropped_is_said(replay, tmp_path):
     _, said, _ = replay(write(tmp_path / "r", events=[EVENT, EVENT]))
     assert "dropped: 1 events: repeated" in said
