@@ -31,35 +31,40 @@ class LatencyScale:
 
     def __init__(self) -> None:
         self._weights = np.zeros(_BUCKETS)
+        self._weight = 0.0  # of all
         self._values = 0
 
     @property
     def known(self) -> bool:
         """Whether it may be read; a silence of many hours forgets all."""
-        return self._values >= MIN_VALUES and float(self._weights.max()) > 1e-200
+        return self._values >= MIN_VALUES and self._weight > 1e-200
 
     def add(self, log_seconds: Floats) -> None:
         """Finite ln X of the baseline's requests."""
         if log_seconds.size:
-            place = np.clip((log_seconds - _LOWEST) * (1 / _WIDTH), 0, _BUCKETS - 1).astype(np.intp)
+            place = (log_seconds - _LOWEST) * (1 / _WIDTH)
+            place = np.minimum(np.maximum(place, 0), _BUCKETS - 1).astype(np.intp)
             self._weights += np.bincount(place, minlength=_BUCKETS)
+            self._weight += log_seconds.size
             self._values += log_seconds.size
 
     def forget(self, seconds: float) -> None:
         """Time passes, with values or without."""
-        self._weights *= math.exp(-seconds / MEMORY_SECONDS)
+        kept = math.exp(-seconds / MEMORY_SECONDS)
+        self._weights *= kept
+        self._weight *= kept
 
     def log_quantiles(self, levels: Sequence[float]) -> Floats:
         """ln X at each level between 0 and 1; nan while not `known`."""
         if not self.known:
             return np.full(len(levels), np.nan)
         below = np.cumsum(self._weights)
-        wanted = np.asarray(levels) * below[-1]
-        bucket = np.minimum(np.searchsorted(below, wanted), _BUCKETS - 1)
-        weight = np.maximum(self._weights[bucket], 1e-300)
-        inside = np.clip((wanted - below[bucket]) / weight + 1, 0, 1)
-        place: Floats = _LOWEST + (bucket + inside) * _WIDTH
-        return place
+        return np.array([self._place(below, level * float(below[-1])) for level in levels])
+
+    def _place(self, below: Floats, wanted: float) -> float:
+        bucket = min(int(below.searchsorted(wanted)), _BUCKETS - 1)
+        inside = (wanted - float(below[bucket])) / max(float(self._weights[bucket]), 1e-300) + 1
+        return _LOWEST + (bucket + min(max(inside, 0.0), 1.0)) * _WIDTH
 
     def mu_sigma(self) -> tuple[float, float]:
         """Median and spread of ln X; nan while not `known`."""
@@ -70,12 +75,12 @@ class LatencyScale:
         """Buckets that hold something, with their weights."""
         held = np.flatnonzero(self._weights)
         rows = [[int(i), float(self._weights[i])] for i in held]
-        return {"values": self._values, "weights": rows}
+        return {"values": self._values, "weight": self._weight, "weights": rows}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls()
-        self._values = state["values"]
+        self._values, self._weight = state["values"], state["weight"]
         for bucket, weight in state["weights"]:
             self._weights[bucket] = weight
         return self

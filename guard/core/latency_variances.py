@@ -34,8 +34,8 @@ class WithinVariance:
     def add(self, replica: Codes, scores: Floats) -> None:
         """One bin's scores of the baseline."""
         n = np.bincount(replica)
-        means = np.bincount(replica, weights=scores) / np.maximum(n, 1)
-        self._squares += float(((scores - means[replica]) ** 2).sum())
+        sums = np.bincount(replica, weights=scores)
+        self._squares += max(0.0, float(scores @ scores - sums @ (sums / np.maximum(n, 1))))
         self._freedom += scores.size - int(np.count_nonzero(n))
 
     @property
@@ -157,4 +157,4 @@ class BlockVariances:
 
 def sd_of_bin(wander: float, replicas: int, own_variance: float, n: int) -> float:
     """How far the mean of n requests of an arm may lie from its level, one sd."""
-    return math.sqrt(wander / replicas + own_variance / n)
+    return math.sqrt(wander / max(1, replicas) + own_variance / n)

@@ -30,7 +30,7 @@ class LoadSlope:
     def __init__(self) -> None:
         self._bins = 0
         self._points = 0.0
-        self._sums = np.zeros(6)  # of weights, x, y, xx, xy, yy over points; decayed
+        self._sums = [0.0] * 6  # of weights, x, y, xx, xy, yy over points; decayed
         self._loads = np.zeros(_MOST_IN_FLIGHT + 1)  # requests at each load; decayed
         self._known: tuple[float, float, float, float] | None = None
 
@@ -41,13 +41,13 @@ class LoadSlope:
             return
         if not known.all():
             replica, log_seconds, in_flight = replica[known], log_seconds[known], in_flight[known]
-        n = np.bincount(replica)
-        seen = np.flatnonzero(n)
-        w = n[seen].astype(np.float64)
-        x = np.bincount(replica, weights=in_flight)[seen] / w
-        y = np.bincount(replica, weights=log_seconds)[seen] / w
-        self._sums += np.stack([w, w * x, w * y, w * x * x, w * x * y, w * y * y]).sum(axis=1)
-        self._points += seen.size
+        counts = np.bincount(replica)
+        n = np.maximum(counts, 1)
+        x, y = (np.bincount(replica, weights=values) for values in (in_flight, log_seconds))
+        mean_x, mean_y = x / n, y / n
+        seen = (replica.size, x.sum(), y.sum(), x @ mean_x, x @ mean_y, y @ mean_y)
+        self._sums = [old + float(new) for old, new in zip(self._sums, seen, strict=True)]
+        self._points += np.count_nonzero(counts)
         self._bins += 1
         place = np.minimum(np.rint(in_flight), _MOST_IN_FLIGHT).astype(np.intp)
         self._loads += np.bincount(place, minlength=_MOST_IN_FLIGHT + 1)
@@ -55,7 +55,7 @@ class LoadSlope:
 
     def forget(self) -> None:
         """A bin ends. Ratios of the sums stay what they are, only `points` matter to the slope's error."""
-        self._sums *= FORGET
+        self._sums = [FORGET * value for value in self._sums]
         self._loads *= FORGET
         self._points *= FORGET
         self._known = None
@@ -80,9 +80,9 @@ class LoadSlope:
         slope, low, mean, high = self._read()
         if slope == 0:
             return np.zeros(in_flight.size)
-        part = slope * (np.clip(in_flight, low, high) - mean)
-        part[np.isnan(part)] = 0.0
-        limited: Floats = np.clip(part, -MOST_CORRECTION, MOST_CORRECTION)
+        part = slope * (np.minimum(np.maximum(in_flight, low), high) - mean)
+        limited: Floats = np.minimum(np.maximum(part, -MOST_CORRECTION), MOST_CORRECTION)
+        limited[np.isnan(limited)] = 0.0
         return limited
 
     def _read(self) -> tuple[float, float, float, float]:
@@ -94,11 +94,12 @@ class LoadSlope:
         below = np.cumsum(self._loads)
         if not below[-1] > 1e-200:
             return math.nan, math.nan, math.nan
-        low, high = np.searchsorted(below, np.array([0.05, 0.95]) * below[-1]).tolist()
-        return float(low), float(self._sums[1] / self._sums[0]), float(high)
+        total = float(below[-1])
+        low, high = (float(below.searchsorted(level * total)) for level in (0.05, 0.95))
+        return low, self._sums[1] / self._sums[0], high
 
     def _slope(self) -> float:
-        weight, sx, sy, sxx, sxy, syy = self._sums.tolist()
+        weight, sx, sy, sxx, sxy, syy = self._sums
         if not weight > 1e-200:
             return 0.0
         mean_x, mean_y = sx / weight, sy / weight
@@ -115,7 +116,7 @@ class LoadSlope:
         return {
             "bins": self._bins,
             "points": self._points,
-            "sums": self._sums.tolist(),
+            "sums": self._sums,
             "loads": [[int(i), float(self._loads[i])] for i in held],
         }
 
@@ -123,7 +124,7 @@ class LoadSlope:
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls()
         self._bins, self._points = state["bins"], state["points"]
-        self._sums = np.array(state["sums"], float)
+        self._sums = list(state["sums"])
         for load, weight in state["loads"]:
             self._loads[load] = weight
         return self

@@ -65,8 +65,8 @@ class OnsetMixture:
         onsets = min(log_bets.shape[-1], self.planned_bins)
         if not onsets:
             return 1.0
-        bets = np.exp(np.minimum(log_bets[..., :onsets], MOST_LOG_BET)) @ self._prior[:onsets]
-        return float(np.mean(bets) + max(0.0, 1.0 - self._spent[onsets - 1]))
+        bets: Floats = np.exp(np.minimum(log_bets[..., :onsets], MOST_LOG_BET)) @ self._prior[:onsets]
+        return float(bets.sum()) / bets.size + max(0.0, 1.0 - float(self._spent[onsets - 1]))
 
     @property
     def likeliest(self) -> int:

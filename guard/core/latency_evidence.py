@@ -1,0 +1,255 @@
+"""Is the canary slower than the baseline, in a fleet of fewer than 8 baseline replicas? TTFT or ITL.
+
+Owns DECISION's "TTFT and ITL, small fleet": each bin's difference of the arms' scores at one load, followed
+by a filter that knows how replicas differ without harm. Paired probes, where there are any, are a second
+observation of the same difference. Refuses to decide. Says nothing (1) until it has seen what is usual: 20
+values of the baseline, or 8 pairs; a bin in which an arm is silent is no bet.
+
+Two e-values. `evidence` allows for replicas that differ for good, by some 3 %; `hold_evidence` has the
+smaller margin and takes replicas for equal, so it sees a canary that is slower where a slower machine and a
+slower build cannot be told apart: a reason to hold, not to roll back.
+
+Honest limits. A bin's difference counts as at most 3 sigma of the baseline's spread, and sigma is at least
+5 %. What grows slower than the noise wanders is absorbed. A p99-only regression is not found.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any, Self
+
+import numpy as np
+
+from guard.core.bin_buffer import BIN_SECONDS, MOST_BINS_AT_ONCE, BinBuffer
+from guard.core.latency_baseline import LatencyBaseline
+from guard.core.latency_effect import LatencyEffect
+from guard.core.latency_filter import DifferenceFilter
+from guard.core.latency_seen import LatencySeen
+from guard.core.load_match import LoadMatch
+from guard.core.observations import Bools, Codes, Floats, Latencies
+from guard.core.pair_noise import PairNoise
+from guard.core.small_fleet import HOLD_MARGIN, Signal, SmallFleet
+
+PRIOR_SURPRISES = 10.0  # of pairs that speak alone
+
+
+class LatencyEvidence:
+    """One signal of one source, from `start` on; the baseline's values before it are its history."""
+
+    def __init__(self, signal: Signal, start: float, planned_seconds: float = 1800.0) -> None:
+        planned = max(1, math.ceil(planned_seconds / BIN_SECONDS))
+        self._start = start
+        self._next_bin: int | None = None
+        self._fleet = SmallFleet(signal)
+        self._surprises = [0.0, 0.0]  # of pairs that speak alone: sum of e^2 / F, and how many
+        self._values, self._pairs = BinBuffer(start, 5), BinBuffer(start, 2)
+        self._baseline, self._pair_noise, self._match = LatencyBaseline(), PairNoise(), LoadMatch()
+        self._filter, self._hold = DifferenceFilter(planned), DifferenceFilter(planned)
+        self._effect, self.seen = LatencyEffect(planned), LatencySeen()
+        self._cached: tuple[float, float] | None = None
+
+    def start_step(self, now: float, canary_replicas: int, baseline_replicas: int) -> None:
+        """A step begins; replicas that came are unknown machines, and who left takes what was known along."""
+        self._close(now)
+        before, self._fleet = self._fleet, self._fleet.sized(canary_replicas, baseline_replicas)
+        self._match.start_step()
+        self._widen(self._fleet.kappa_since(before))
+
+    def add(self, seen: Latencies) -> None:
+        """Requests whose latency became known; what is no latency is left out."""
+        fine = np.isfinite(seen.at) & np.isfinite(seen.seconds) & (seen.seconds > 0) & (seen.replica >= 0)
+        if fine.any():
+            rows = np.array((seen.at, seen.canary, seen.replica, seen.seconds, seen.in_flight), float)
+            self._values.add(rows if fine.all() else rows[:, fine])
+
+    def add_pairs(self, at: Floats, log_ratio: Floats) -> None:
+        """Paired probes: ln(canary / baseline), known at `at`. Their requests are not given to `add`, too."""
+        fine = np.isfinite(at) & np.isfinite(log_ratio)
+        self._pairs.add(np.array((at[fine], log_ratio[fine]), float))
+
+    def evidence(self, now: float) -> float:
+        """The e-value at `now`; 1 where nothing can be said."""
+        return self._evidence(now)[0]
+
+    def hold_evidence(self, now: float) -> float:
+        """The same with replicas taken for equal, and the smaller margin."""
+        return self._evidence(now)[1]
+
+    def _evidence(self, now: float) -> tuple[float, float]:
+        self._close(now)
+        if self._cached is None:  # it changes with a bin only, and is asked for at every tick
+            self._cached = self._filter.mixture.evidence(), self._hold.mixture.evidence()
+        return self._cached
+
+    @property
+    def margin(self) -> float:
+        """The ratio that is still no harm."""
+        return self._fleet.margin
+
+    @property
+    def effect(self) -> tuple[float, float, float] | None:
+        """Ratio of geometric means at matched load since the likeliest onset, and its 95 % interval."""
+        onset, kappa = self._filter.mixture.likeliest, self._fleet.kappa
+        machines, wander = self._fleet.machines(self._baseline), self._fleet.wander(self._baseline)
+        return self._effect.interval(onset, kappa * machines, kappa * wander)
+
+    @property
+    def loads(self) -> tuple[float, float] | None:
+        """Mean requests in flight that this step's requests met: canary, baseline; None where too few say."""
+        return self._match.means
+
+    @property
+    def load_differs(self) -> bool:
+        """Loads are so far apart in this step that live traffic shows neither a slowdown nor its absence."""
+        return self._match.differs(self._baseline.slope.known)
+
+    def _close(self, now: float) -> None:
+        """Closes the bins that ended by `now`; a clock that stepped back closes none."""
+        if not math.isfinite(now):
+            return
+        end = self._values.ended(now)
+        first = self._first_bin() if self._next_bin is None else self._next_bin
+        if end <= first:
+            return
+        first = max(first, end - MOST_BINS_AT_ONCE)
+        values, pairs = self._values.take(first, end), self._pairs.take(first, end)
+        for i in range(end - first):
+            self._close_bin(first + i >= 0, values[i], pairs[i][1])
+        self._next_bin, self._cached = end, None
+
+    def _first_bin(self) -> int:
+        held = (self._values.oldest(), self._pairs.oldest())
+        return min([0, *(bin_ for bin_ in held if bin_ is not None)])
+
+    def _close_bin(self, live: bool, rows: Floats, pairs: Floats) -> None:
+        self._begin_pairs(pairs)
+        if live:
+            self._open_bin()
+        shift = self._take_traffic(live, rows) if rows.size else None
+        if live and pairs.size:
+            self.seen.pairs += pairs.size
+            self._compare_pairs(pairs, shift)
+        self._pair_noise.add(pairs)
+        self._baseline.end_bin(self._fleet.wander_prior)
+        wander = self._fleet.kappa * self._fleet.wander(self._baseline)
+        self._filter.end_bin(wander)
+        self._hold.end_bin(wander)
+
+    def _open_bin(self) -> None:
+        self._filter.mixture.open()
+        self._hold.mixture.open()
+        self._effect.open_bin()
+
+    def _begin_pairs(self, pairs: Floats) -> None:
+        """Pairs bring priors of their own; a filter that has begun without them is widened to these."""
+        if self._fleet.paired or not pairs.size:
+            return
+        before, self._fleet = self._fleet, replace(self._fleet, paired=True)
+        if self._filter.begun:
+            more = self._fleet.machines(self._baseline) - before.machines(self._baseline)
+            self._filter.widen(self._fleet.kappa * max(0.0, more), 0.0)
+
+    def _take_traffic(self, live: bool, rows: Floats) -> float | None:
+        """Bets on a bin's requests and learns from the baseline's.
+
+        Returns:
+            How much longer load alone makes the canary's ln X; None where an arm is silent.
+        """
+        canary, replica, log_seconds = rows[1] > 0, rows[2].astype(np.int32), np.log(rows[3])
+        baseline, shift = ~canary, None
+        correction = self._baseline.slope.correction(rows[4])
+        adjusted = log_seconds - correction
+        if live:
+            self._count(canary, replica, rows[4])
+        if live and canary.any() and baseline.any():
+            shift = _mean(correction[canary]) - _mean(correction[baseline])
+            if self._baseline.known:
+                self._compare(adjusted[canary], adjusted[baseline])
+        if baseline.any():
+            taught = (replica[baseline], log_seconds[baseline], adjusted[baseline], rows[4][baseline])
+            self._baseline.learn(*taught, self._fleet.baseline_replicas, self._fleet.wander(self._baseline))
+        return shift
+
+    def _count(self, canary: Bools, replica: Codes, in_flight: Floats) -> None:
+        low, _, high = self._baseline.slope.usual
+        known = np.isfinite(in_flight)
+        self._match.add(in_flight[canary & known], in_flight[~canary & known], low, high)
+        self.seen.add(canary, replica)
+
+    def _compare(self, canary: Floats, baseline: Floats) -> None:
+        """DECISION's step 3: one bin's ln X of both arms at one load."""
+        usual, n_b, fleet = self._baseline, baseline.size, self._fleet
+        usual_score = _mean(usual.scores(baseline))
+        noise = usual.own_variance * (1 / canary.size + 1 / n_b)
+        off = usual.off_level(usual_score, n_b, fleet.baseline_replicas, fleet.wander(usual))
+        self._begin()
+        for filter_, margin in ((self._filter, fleet.margin), (self._hold, HOLD_MARGIN)):
+            d = usual.sigma * (_mean(usual.scores(canary, math.log(margin))) - usual_score)
+            filter_.observe(d, noise + off**2, fleet.inflation)
+        self._effect.add(_mean(canary) - _mean(baseline), noise)
+        self.seen.bins += 1
+
+    def _compare_pairs(self, log_ratio: Floats, shift: float | None) -> None:
+        """A second observation of d, or the only one; then what it is surprised by widens V from then on."""
+        if not self._pair_noise.known:
+            return
+        d = _mean(self._pair_noise.clipped(log_ratio)) - (shift or 0.0)
+        noise, alone = self._pair_noise.variance / log_ratio.size, shift is None
+        total, bins = self._surprises
+        excess = max(1.0, (total + PRIOR_SURPRISES) / (bins + PRIOR_SURPRISES)) if alone else 1.0
+        self._begin()
+        inflation = self._fleet.inflation * excess
+        surprise = self._filter.observe(d - math.log(self._fleet.margin), noise, inflation)
+        self._hold.observe(d - math.log(HOLD_MARGIN), noise, inflation)
+        if alone and surprise is not None:
+            self._surprises = [total + surprise, bins + 1]
+        self._effect.add(d, noise)
+
+    def _begin(self) -> None:
+        """The filters begin with the first comparison, with the variances that are known by then."""
+        if not self._filter.begun:
+            self._widen(self._fleet.kappa, begin=True)
+
+    def _widen(self, kappa: float, begin: bool = False) -> None:
+        wander = kappa * self._fleet.wander(self._baseline)
+        if begin or self._filter.begun:
+            self._filter.widen(kappa * self._fleet.machines(self._baseline), wander)
+            self._hold.widen(kappa * self._fleet.hold_machines(self._baseline), wander)
+
+    def state(self) -> dict[str, Any]:
+        """JSON values; nan never."""
+        return {
+            "start": self._start,
+            "next_bin": self._next_bin,
+            "fleet": asdict(self._fleet),
+            "surprises": self._surprises,
+            "seen": self.seen.state(),
+            **{name: getattr(self, f"_{name}").state() for name in _PARTS},
+            **{name: getattr(self, f"_{name}").state() for name in _BUFFERS},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        self = cls(state["fleet"]["signal"], state["start"])
+        self._next_bin, self._surprises = state["next_bin"], list(state["surprises"])
+        self._fleet, self.seen = SmallFleet(**state["fleet"]), LatencySeen.from_state(state["seen"])
+        for name, part in _PARTS.items():
+            setattr(self, f"_{name}", part.from_state(state[name]))
+        for name in _BUFFERS:
+            setattr(self, f"_{name}", BinBuffer.from_state(state["start"], state[name]))
+        return self
+
+
+def _mean(values: Floats) -> float:
+    return float(values.sum()) / values.size
+
+
+_BUFFERS = ("values", "pairs")
+_PARTS: dict[str, Any] = {
+    "baseline": LatencyBaseline,
+    "pair_noise": PairNoise,
+    "match": LoadMatch,
+    "filter": DifferenceFilter,
+    "hold": DifferenceFilter,
+    "effect": LatencyEffect,
+}
