@@ -138,11 +138,14 @@ def _read_document(file: Path) -> _Document:
 
 
 def _steps(document: _Document, settings: ReplaySettings) -> tuple[tuple[RecordedStep, ...], float]:
-    """The steps in which the canary had traffic, and their end: what a rollback left is no step."""
-    rows, end = list(document.steps), document.end_seconds
-    while len(rows) > 1 and (rows[-1].weight_percent == 0 or rows[-1].start_seconds >= end):
-        end = min(end, rows.pop().start_seconds)
+    """The steps in which the canary was judged, and their end.
+
+    What a rollback left is no step, nor what a promotion did after the last of a Guard's own steps.
+    """
     wanted = {step.weight: step.min_requests for step in settings.steps}
+    rows, end = list(document.steps), document.end_seconds
+    while len(rows) > 1 and _is_over(rows[-1], end, wanted):
+        end = min(end, rows.pop().start_seconds)
     steps = (
         RecordedStep(
             row.start_seconds,
@@ -154,6 +157,11 @@ def _steps(document: _Document, settings: ReplaySettings) -> tuple[tuple[Recorde
         for index, row in enumerate(rows)
     )
     return tuple(steps), end
+
+
+def _is_over(row: _Step, end: float, wanted: Mapping[int, int]) -> bool:
+    strange = bool(wanted) and row.weight_percent not in wanted
+    return row.weight_percent == 0 or row.start_seconds >= end or strange
 
 
 def _at(values: list[int], index: int) -> int | None:

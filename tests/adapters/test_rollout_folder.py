@@ -297,6 +297,16 @@ def test_what_a_rollback_left_is_no_step(tmp_path):
     assert found.steps[0].canary_replicas is None
 
 
+def test_what_a_promotion_did_after_the_guards_last_step_is_no_step(tmp_path):
+    steps = (RecordedStep(0.0, 5), RecordedStep(60.0, 50), RecordedStep(90.0, 100), RecordedStep(110.0, 0))
+    guard_steps = [{"weight": 5, "hold": "1m", "minRequests": 7}, {"weight": 50, "hold": "30s"}]
+    document = rollout_document(steps, 120.0, -60.0, {"steps": guard_steps})
+    (tmp_path / "rollout.json").write_text(json.dumps(document))
+    found = read_rollout(tmp_path)
+    assert [(step.weight_percent, step.min_requests) for step in found.steps] == [(5, 7), (50, 200)]
+    assert (found.end_seconds, found.planned_seconds) == (90.0, 90.0)
+
+
 def test_a_failed_canary_without_time_of_an_answer_stays_a_failure(folder):
     _, log = _read(folder, outcome=["error", "timeout"], first_token_at=[NAN, NAN])
     assert log.outcome.tolist() == [BAD, BAD]

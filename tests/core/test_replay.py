@@ -115,7 +115,7 @@ def _decision(whole):
     return json.dumps({key: value for key, value in document.items() if key != "evidence"})
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.floats(0.0, 199.0), st.integers(10, 150))
 def test_a_decision_does_not_change_when_the_log_after_it_is_cut_off(at, fails_from):
     whole = rollout(every=2.0, fails_from=float(fails_from), evals=evals([(30.0, True, False)]))
