@@ -134,7 +134,7 @@ ROLLOUTS ?= 400
 SEEDS ?= report
 BATCH ?= 1
 
-bench-decisions: setup ## How right the engine is, and how soon, beside its peers; ROLLOUTS= of each cell, BATCH= of report seeds (hours)
+bench-decisions: setup ## How right decisions are, and how soon, beside the peers' (hours; ROLLOUTS= of a cell, BATCH= of seeds)
 	$(BIN)/python -m benchmarks.decisions --rollouts $(ROLLOUTS) --seeds $(SEEDS) --batch $(BATCH) --out docs/decisions/measured.md
 
 clean: ## Remove what runs have left, but not the environments

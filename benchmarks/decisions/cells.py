@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.decisions.engine import Settings
+from benchmarks.decisions.decision import Settings
 from benchmarks.decisions.scenario import Scenario
 
 SMALL = ("1+1", "1+2", "2+2")

@@ -1,7 +1,9 @@
-"""What a rule did with a rollout, whoever's rule it is."""
+"""What a rule did with a rollout, whoever's rule it is; and what ours is told beforehand."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from guard.core.comparison import PromotionPolicy
 
 Action = Literal["ROLLBACK", "PROMOTE", "HOLD"]
 
@@ -22,3 +24,11 @@ class Decision:
     signal: str = ""
     verdict: str = ""
     sufficient: bool | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a Guard would choose."""
+
+    policy: PromotionPolicy = "NoHarmFound"
+    alpha: float = 0.009

@@ -4,29 +4,18 @@ Owns only the way from a simulated rollout to the one that the engine reads. The
 5 s and nothing that came later.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from benchmarks.decisions import rollout as form
-from benchmarks.decisions.decision import Decision
+from benchmarks.decisions.decision import Decision, Settings
 from benchmarks.decisions.rollout import Bools, Rollout
 from guard.core import rollout as recorded
 from guard.core.blocks import PodEvent
-from guard.core.comparison import PromotionPolicy
 from guard.core.observations import BAD, OK
 from guard.core.replay import replay
 from guard.core.samples import Arm, Source
 
 SOURCES = {form.USER: Source.SIMULATED, form.PROBE: Source.PROBE}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a Guard would choose."""
-
-    policy: PromotionPolicy = "NoHarmFound"
-    alpha: float = recorded.ALPHA
 
 
 def judge(columns: Rollout, settings: Settings) -> Decision:

@@ -76,6 +76,8 @@ def classify(experiment: Floats, control: Floats) -> str:
         return "Pass"
     if len(experiment) == len(control) and (np.sort(experiment) == np.sort(control)).all():
         return "Pass"
+    if len(np.unique(experiment)) == len(np.unique(control)) == 1:
+        experiment, control = _spread(experiment), _spread(control)
     lower, _, estimate = interval(experiment, control, LEVEL)
     high = lower > TOLERANCE * abs(estimate) and experiment.mean() >= control.mean()
     return "High" if high else "Pass"
@@ -91,6 +93,11 @@ def _label(
     return classify(
         metric(canary, times, settings.step_seconds), metric(baseline, times, settings.step_seconds)
     )
+
+
+def _spread(values: Floats) -> Floats:
+    """Equal values a hundred-thousandth apart: Kayenta adds noise of that size, here the same every time."""
+    return values * (1 + 1e-5 * np.linspace(-1, 1, len(values)))
 
 
 def _cleaned(values: Floats) -> Floats:

@@ -39,10 +39,13 @@ def _root(experiment: Floats, control: Floats, z: float, low: float, high: float
         return low
     if _standardised(experiment - high, control) >= z:
         return high
-    tolerance = min(TOLERANCE, 1e-4 * (high - low))
-    while high - low > tolerance:
+    least = min(TOLERANCE, 1e-4 * (high - low))
+    while high - low > least and low < (low + high) / 2 < high:  # the middle of two neighbours is one of them
         middle = (low + high) / 2
-        if _standardised(experiment - middle, control) > z:
+        value = _standardised(experiment - middle, control)
+        if value == z:
+            return middle
+        if value > z:
             low = middle
         else:
             high = middle

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.decisions import argo, engine, flagger, kayenta
-from benchmarks.decisions.decision import Decision
+from benchmarks.decisions import argo, flagger, kayenta
+from benchmarks.decisions.decision import Decision, Settings
 from benchmarks.decisions.rollout import Rollout
 
 OURS = "tidegate"
@@ -16,10 +16,14 @@ PEERS: Mapping[str, Callable[[Rollout], Decision]] = {
 NAMES = (OURS, *PEERS)
 
 
-def judged(rollout: Rollout, rule: str, settings: engine.Settings) -> Decision:
+def judged(rollout: Rollout, rule: str, settings: Settings) -> Decision:
     """What the rule does; `settings` are ours.
 
     Raises:
         KeyError: No rule has that name.
     """
-    return engine.judge(rollout, settings) if rule == OURS else PEERS[rule](rollout)
+    if rule != OURS:
+        return PEERS[rule](rollout)
+    from benchmarks.decisions import engine  # here, so that the peers are measured without an engine
+
+    return engine.judge(rollout, settings)
