@@ -19,7 +19,7 @@ SCORE_CLIP = 3.0
 
 
 class LatencyBaseline:
-    """For each bin: `correction` and `scores`, then `learn`, then `end_bin`."""
+    """For each bin: `slope.correction` and `scores`, then `learn_variances` and `learn`, then `end_bin`."""
 
     def __init__(self) -> None:
         self._scale, self.slope = LatencyScale(), LoadSlope()
@@ -70,27 +70,18 @@ class LatencyBaseline:
         """sigma_a^2: replicas' lasting differences."""
         return self._blocks.machines(prior)
 
-    def learn(
-        self,
-        replica: Codes,
-        log_seconds: Floats,
-        adjusted: Floats,
-        in_flight: Floats,
-        replicas: int,
-        wander: float,
-    ) -> None:
-        """One bin's requests of the baseline, at least one."""
-        if self.known:
-            self._learn_variances(replica, self.scores(adjusted), replicas, wander)
-        self._scale.add(log_seconds)
-        self.slope.add(replica, log_seconds, in_flight)
-
-    def _learn_variances(self, replica: Codes, z: Floats, replicas: int, wander: float) -> None:
+    def learn_variances(self, replica: Codes, z: Floats, replicas: int, wander: float) -> None:
+        """One bin's scores of the baseline, at least one."""
         mu, sigma = self._read()
         sd = sd_of_bin(wander, replicas, self.own_variance, z.size)
         self._level.add(mu + sigma * float(z.sum()) / z.size, sd)
         self._blocks.add(replica, mu + sigma * z)
         self._within.add(replica, z)
+
+    def learn(self, replica: Codes, log_seconds: Floats, in_flight: Floats) -> None:
+        """One bin's requests of the baseline, as they were seen."""
+        self._scale.add(log_seconds)
+        self.slope.add(replica, log_seconds, in_flight)
 
     def end_bin(self, wander_prior: float) -> None:
         self._blocks.end_bin(wander_prior, self.own_variance)

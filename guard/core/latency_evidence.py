@@ -26,7 +26,7 @@ from guard.core.latency_effect import LatencyEffect
 from guard.core.latency_filter import DifferenceFilter
 from guard.core.latency_seen import LatencySeen
 from guard.core.load_match import LoadMatch
-from guard.core.observations import Bools, Codes, Floats, Latencies
+from guard.core.observations import Floats, Latencies
 from guard.core.pair_noise import PairNoise
 from guard.core.small_fleet import HOLD_MARGIN, Signal, SmallFleet
 
@@ -100,7 +100,7 @@ class LatencyEvidence:
 
     @property
     def load_differs(self) -> bool:
-        """Loads are so far apart in this step that live traffic shows neither a slowdown nor its absence."""
+        """This step's loads are so far apart that a slowdown may be hidden by the canary's lighter load."""
         return self._match.differs(self._baseline.slope.known)
 
     def _close(self, now: float) -> None:
@@ -125,10 +125,10 @@ class LatencyEvidence:
         self._begin_pairs(pairs)
         if live:
             self._open_bin()
-        shift = self._take_traffic(live, rows) if rows.size else None
+        compared = self.seen.bins
+        shift = self._take_traffic(live, rows) if rows.size else 0.0
         if live and pairs.size:
-            self.seen.pairs += pairs.size
-            self._compare_pairs(pairs, shift)
+            self._compare_pairs(pairs, shift, alone=self.seen.bins == compared)
         self._pair_noise.add(pairs)
         self._baseline.end_bin(self._fleet.wander_prior)
         wander = self._fleet.kappa * self._fleet.wander(self._baseline)
@@ -149,37 +149,33 @@ class LatencyEvidence:
             more = self._fleet.machines(self._baseline) - before.machines(self._baseline)
             self._filter.widen(self._fleet.kappa * max(0.0, more), 0.0)
 
-    def _take_traffic(self, live: bool, rows: Floats) -> float | None:
+    def _take_traffic(self, live: bool, rows: Floats) -> float:
         """Bets on a bin's requests and learns from the baseline's.
 
         Returns:
-            How much longer load alone makes the canary's ln X; None where an arm is silent.
+            How much longer load alone makes the canary's ln X; 0 where an arm is silent.
         """
-        canary, replica, log_seconds = rows[1] > 0, rows[2].astype(np.int32), np.log(rows[3])
-        baseline, shift = ~canary, None
-        correction = self._baseline.slope.correction(rows[4])
+        rows, usual = rows[:, np.argsort(rows[1], kind="stable")], self._baseline  # the baseline's rows first
+        n_b, n = rows.shape[1] - int(np.count_nonzero(rows[1])), rows.shape[1]
+        replica, log_seconds, in_flight = rows[2].astype(np.int32), np.log(rows[3]), rows[4]
+        correction, shift = usual.slope.correction(in_flight), 0.0
         adjusted = log_seconds - correction
+        z = usual.scores(adjusted[:n_b]) if n_b and usual.known else None
         if live:
-            self._count(canary, replica, rows[4])
-        if live and canary.any() and baseline.any():
-            shift = _mean(correction[canary]) - _mean(correction[baseline])
-            if self._baseline.known:
-                self._compare(adjusted[canary], adjusted[baseline])
-        if baseline.any():
-            taught = (replica[baseline], log_seconds[baseline], adjusted[baseline], rows[4][baseline])
-            self._baseline.learn(*taught, self._fleet.baseline_replicas, self._fleet.wander(self._baseline))
+            self.seen.add(replica[n_b:], replica[:n_b])
+            self._match.add(in_flight[n_b:], in_flight[:n_b], usual.slope.usual)
+        if live and 0 < n_b < n:
+            shift = _mean(correction[n_b:]) - _mean(correction[:n_b])
+            if z is not None:
+                self._compare(adjusted[n_b:], adjusted[:n_b], _mean(z))
+        if z is not None:
+            usual.learn_variances(replica[:n_b], z, self._fleet.baseline_replicas, self._fleet.wander(usual))
+        usual.learn(replica[:n_b], log_seconds[:n_b], in_flight[:n_b])
         return shift
 
-    def _count(self, canary: Bools, replica: Codes, in_flight: Floats) -> None:
-        low, _, high = self._baseline.slope.usual
-        known = np.isfinite(in_flight)
-        self._match.add(in_flight[canary & known], in_flight[~canary & known], low, high)
-        self.seen.add(canary, replica)
-
-    def _compare(self, canary: Floats, baseline: Floats) -> None:
-        """DECISION's step 3: one bin's ln X of both arms at one load."""
+    def _compare(self, canary: Floats, baseline: Floats, usual_score: float) -> None:
+        """DECISION's step 3: one bin's ln X at one load, and the mean of the baseline's scores."""
         usual, n_b, fleet = self._baseline, baseline.size, self._fleet
-        usual_score = _mean(usual.scores(baseline))
         noise = usual.own_variance * (1 / canary.size + 1 / n_b)
         off = usual.off_level(usual_score, n_b, fleet.baseline_replicas, fleet.wander(usual))
         self._begin()
@@ -189,12 +185,13 @@ class LatencyEvidence:
         self._effect.add(_mean(canary) - _mean(baseline), noise)
         self.seen.bins += 1
 
-    def _compare_pairs(self, log_ratio: Floats, shift: float | None) -> None:
+    def _compare_pairs(self, log_ratio: Floats, shift: float, alone: bool) -> None:
         """A second observation of d, or the only one; then what it is surprised by widens V from then on."""
+        self.seen.pairs += log_ratio.size
         if not self._pair_noise.known:
             return
-        d = _mean(self._pair_noise.clipped(log_ratio)) - (shift or 0.0)
-        noise, alone = self._pair_noise.variance / log_ratio.size, shift is None
+        d = _mean(self._pair_noise.clipped(log_ratio)) - shift
+        noise = self._pair_noise.variance / log_ratio.size
         total, bins = self._surprises
         excess = max(1.0, (total + PRIOR_SURPRISES) / (bins + PRIOR_SURPRISES)) if alone else 1.0
         self._begin()

@@ -32,6 +32,7 @@ class LatencyScale:
     def __init__(self) -> None:
         self._weights = np.zeros(_BUCKETS)
         self._weight = 0.0  # of all
+        self._held = _BUCKETS, 0  # from, up to: buckets that ever held anything
         self._values = 0
 
     @property
@@ -46,24 +47,27 @@ class LatencyScale:
             place = np.minimum(np.maximum(place, 0), _BUCKETS - 1).astype(np.intp)
             self._weights += np.bincount(place, minlength=_BUCKETS)
             self._weight += log_seconds.size
+            self._held = min(self._held[0], int(place.min())), max(self._held[1], int(place.max()) + 1)
             self._values += log_seconds.size
 
     def forget(self, seconds: float) -> None:
         """Time passes, with values or without."""
         kept = math.exp(-seconds / MEMORY_SECONDS)
-        self._weights *= kept
+        self._weights[self._held[0] : self._held[1]] *= kept
         self._weight *= kept
 
     def log_quantiles(self, levels: Sequence[float]) -> Floats:
         """ln X at each level between 0 and 1; nan while not `known`."""
         if not self.known:
             return np.full(len(levels), np.nan)
-        below = np.cumsum(self._weights)
-        return np.array([self._place(below, level * float(below[-1])) for level in levels])
+        low, high = self._held
+        below = np.cumsum(self._weights[low:high])
+        return np.array([low * _WIDTH + self._place(below, level * float(below[-1])) for level in levels])
 
     def _place(self, below: Floats, wanted: float) -> float:
-        bucket = min(int(below.searchsorted(wanted)), _BUCKETS - 1)
-        inside = (wanted - float(below[bucket])) / max(float(self._weights[bucket]), 1e-300) + 1
+        bucket = min(int(below.searchsorted(wanted)), below.size - 1)
+        under = float(below[bucket - 1]) if bucket else 0.0
+        inside = (wanted - under) / max(float(below[bucket]) - under, 1e-300)
         return _LOWEST + (bucket + min(max(inside, 0.0), 1.0)) * _WIDTH
 
     def mu_sigma(self) -> tuple[float, float]:
@@ -75,12 +79,13 @@ class LatencyScale:
         """Buckets that hold something, with their weights."""
         held = np.flatnonzero(self._weights)
         rows = [[int(i), float(self._weights[i])] for i in held]
-        return {"values": self._values, "weight": self._weight, "weights": rows}
+        return {"values": self._values, "weight": self._weight, "held": list(self._held), "weights": rows}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls()
         self._values, self._weight = state["values"], state["weight"]
+        self._held = state["held"][0], state["held"][1]
         for bucket, weight in state["weights"]:
             self._weights[bucket] = weight
         return self

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
-
-from guard.core.observations import Bools, Codes
+from guard.core.observations import Codes
 
 
 class LatencySeen:
@@ -20,14 +18,12 @@ class LatencySeen:
         self.pairs, self.bins = 0, 0
         self._replicas: tuple[set[int], set[int]] = set(), set()  # codes: canary, baseline
 
-    def add(self, canary: Bools, replica: Codes) -> None:
-        """One bin's requests."""
-        canaries = int(np.count_nonzero(canary))
-        self.canary_requests += canaries
-        self.baseline_requests += canary.size - canaries
-        codes = np.flatnonzero(np.bincount(2 * replica + canary)).tolist()
-        for code in codes:
-            self._replicas[0 if code % 2 else 1].add(code // 2)
+    def add(self, canary: Codes, baseline: Codes) -> None:
+        """One bin's requests: the replica of each."""
+        self.canary_requests += canary.size
+        self.baseline_requests += baseline.size
+        self._replicas[0].update(canary.tolist())
+        self._replicas[1].update(baseline.tolist())
 
     @property
     def canary_replicas(self) -> int:

@@ -32,6 +32,7 @@ class LoadSlope:
         self._points = 0.0
         self._sums = [0.0] * 6  # of weights, x, y, xx, xy, yy over points; decayed
         self._loads = np.zeros(_MOST_IN_FLIGHT + 1)  # requests at each load; decayed
+        self._most = 0  # load ever seen
         self._known: tuple[float, float, float, float] | None = None
 
     def add(self, replica: Codes, log_seconds: Floats, in_flight: Floats) -> None:
@@ -50,13 +51,15 @@ class LoadSlope:
         self._points += np.count_nonzero(counts)
         self._bins += 1
         place = np.minimum(np.rint(in_flight), _MOST_IN_FLIGHT).astype(np.intp)
-        self._loads += np.bincount(place, minlength=_MOST_IN_FLIGHT + 1)
+        counts = np.bincount(place)
+        self._loads[: counts.size] += counts
+        self._most = max(self._most, counts.size - 1)
         self._known = None
 
     def forget(self) -> None:
         """A bin ends. Ratios of the sums stay what they are, only `points` matter to the slope's error."""
         self._sums = [FORGET * value for value in self._sums]
-        self._loads *= FORGET
+        self._loads[: self._most + 1] *= FORGET
         self._points *= FORGET
         self._known = None
 
@@ -91,7 +94,7 @@ class LoadSlope:
         return self._known
 
     def _range(self) -> tuple[float, float, float]:
-        below = np.cumsum(self._loads)
+        below = np.cumsum(self._loads[: self._most + 1])
         if not below[-1] > 1e-200:
             return math.nan, math.nan, math.nan
         total = float(below[-1])
@@ -116,6 +119,7 @@ class LoadSlope:
         return {
             "bins": self._bins,
             "points": self._points,
+            "most": self._most,
             "sums": self._sums,
             "loads": [[int(i), float(self._loads[i])] for i in held],
         }
@@ -123,7 +127,7 @@ class LoadSlope:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls()
-        self._bins, self._points = state["bins"], state["points"]
+        self._bins, self._points, self._most = state["bins"], state["points"], state["most"]
         self._sums = list(state["sums"])
         for load, weight in state["loads"]:
             self._loads[load] = weight

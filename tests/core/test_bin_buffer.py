@@ -32,7 +32,7 @@ def test_values_of_open_bins_are_kept():
 
 def test_late_values_count_in_the_oldest_open_bin():
     buffer = _buffer(115.0, 20.0)
-    assert _second_column(buffer.take(1, 2)) == [[1150.0, 200.0]]
+    assert _second_column(buffer.take(1, 2)) == [[200.0, 1150.0]]
 
 
 def test_history_goes_back_an_hour():

@@ -8,7 +8,7 @@ from guard.core.load_match import LoadMatch
 
 def _match(canary, baseline, low=math.nan, high=math.nan):
     match = LoadMatch()
-    match.add(np.array(canary, float), np.array(baseline, float), low, high)
+    match.add(np.array(canary, float), np.array(baseline, float), (low, math.nan, high))
     return match
 
 
