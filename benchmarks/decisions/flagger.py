@@ -7,7 +7,8 @@ back. A query without a value fails the check, and so does NaN.
 
 Sources: fluxcd/flagger, pkg/controller/scheduler.go (`advanceCanary`, `runAnalysis`),
 pkg/controller/scheduler_metrics.go (`runBuiltinMetricChecks`), pkg/metrics/providers/prometheus.go
-(`RunQuery`), pkg/metrics/observers/istio.go (the queries). Configuration: docs/gitbook/usage/how-it-works.md.
+(`RunQuery`), pkg/metrics/observers/istio.go (the queries). Configuration: docs/gitbook/usage/how-it-works.md,
+whose threshold is 10; it is 5 in the older docs/gitbook/how-it-works.md and in most tutorials.
 """
 
 import math

@@ -156,9 +156,10 @@ second of those rollbacks. Every rule saw the same rollouts: {purpose} seeds {fi
 Peers, as in their sources, configured as in their documentation where that says anything of such a service:
 
 - `flagger`: interval 1 m, threshold 10, success rate >= 99 %; p99 of TTFT instead of its 500 ms.
+- `flagger-5`: the same with threshold 5, as in most of its tutorials.
 - `argo`: background analysis every 5 m, failureLimit 3, success rate >= 95 % by irate; p99 of TTFT.
 - `argo-steps`: an analysis after 5 m at each weight, 5 measurements 60 s apart, failureLimit 0; same metrics.
-- `kayenta`: error ratio, mean TTFT, mean ITL every 10 s, each its own group; a run every 10 m; 75 and 95.
+- `kayenta`: error ratio, mean TTFT, mean ITL every 60 s, each its own group; a run every 10 m; 75 and 95.
 
 The limit of TTFT is 1.5 times the baseline's p99 in the ten minutes before the rollout, from vLLM's buckets.
 

@@ -9,6 +9,7 @@ from benchmarks.decisions.rollout import Rollout
 OURS = "tidegate"
 PEERS: Mapping[str, Callable[[Rollout], Decision]] = {
     "flagger": lambda rollout: flagger.judge(rollout, flagger.Flagger()),
+    "flagger-5": lambda rollout: flagger.judge(rollout, flagger.Flagger(threshold=5)),
     "argo": lambda rollout: argo.judge(rollout, argo.BACKGROUND),
     "argo-steps": lambda rollout: argo.judge(rollout, argo.STEPS),
     "kayenta": lambda rollout: kayenta.judge(rollout, kayenta.Kayenta()),
