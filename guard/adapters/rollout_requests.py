@@ -40,7 +40,8 @@ def read_requests(
     dropped["requests: answered or ended before the start"] += int(backwards.sum())
     dropped["requests: ended without an outcome"] += int((unclear & ~bad & ~backwards).sum())
     order = np.argsort(known, kind="stable")
-    order = _unrepeated(table.codes("request_id"), order[~(bad | backwards | unclear)[order]], dropped)
+    order = order[~(bad | backwards | unclear)[order]]
+    order = _unrepeated(table.codes("request_id"), order, dropped)
     canary = arm.mapped({"canary": 1, "baseline": 0}, 0)
     code, replicas = _replica_codes(canary[order], replica.codes[order], replica.names)
     pair = table.codes("pair_id")
@@ -103,6 +104,8 @@ def _unrepeated(ids: Indices | None, order: Indices, dropped: Counter[str]) -> I
     if ids is None:
         return order
     mine = ids[order]
+    if len(order) and np.bincount(mine + 1)[1:].max(initial=0) <= 1:
+        return order
     first = np.zeros(len(order), np.bool_)
     first[np.unique(mine, return_index=True)[1]] = True
     first |= mine < 0

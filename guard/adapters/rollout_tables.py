@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from guard.core.observations import Bools, Floats
@@ -104,7 +103,10 @@ class Table:
             column = column.dictionary_decode()
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
             column = self._cast(name, column)
-        return np.array(column.to_numpy(zero_copy_only=False), np.float64)
+        values, known = _plain(column)
+        found = values.astype(np.float64)
+        found[~known] = np.nan
+        return found
 
     def _cast(self, name: str, column: pa.Array) -> pa.Array:
         try:
@@ -125,7 +127,7 @@ class Table:
         column = self.column(name)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        codes = np.asarray(pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
+        codes = _filled(column.indices)
         names = [str(value) for value in column.dictionary.to_pylist()]
         if required and (codes < 0).any():
             self.refuse(name, "is null", int(np.argmax(codes < 0)))
@@ -145,8 +147,8 @@ class Table:
                 row = int(np.argmax(odd))
                 self.refuse(name, f"expected true or false, got {numbers[row]:g}", row)
             return numbers == 1.0, ~np.isnan(numbers)
-        known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
-        return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False)), known
+        values, known = _plain(column)
+        return values & known, known
 
     def codes(self, name: str) -> Indices | None:
         """The same number for rows of the same value; -1 for null, None where there is no such column."""
@@ -154,11 +156,10 @@ class Table:
             return None
         column = self.column(name)
         if pa.types.is_integer(column.type) and not column.null_count:
-            return np.unique(column.to_numpy(), return_inverse=True)[1].astype(np.int64)
+            return np.unique(_plain(column)[0], return_inverse=True)[1].astype(np.int64)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        filled = pc.fill_null(column.indices.cast(pa.int64()), -1)
-        return np.asarray(filled.to_numpy(zero_copy_only=False))
+        return _filled(column.indices)
 
     def first_gaps(self, name: str) -> Floats:
         """Of a column of lists of moments: the mean gap between them; nan below two."""
@@ -166,12 +167,33 @@ class Table:
         if name not in self.names or not pa.types.is_list(self._file.schema_arrow.field(name).type):
             return found
         column = self.column(name)
-        offsets = column.offsets.to_numpy()
-        values = np.asarray(column.values.to_numpy(zero_copy_only=False), np.float64)
+        offsets, _ = _plain(column.offsets)
+        values, _ = _plain(column.values.cast(pa.float64()))
         lengths = np.diff(offsets)
         rows = np.flatnonzero(lengths >= 2)
         found[rows] = (values[offsets[1:][rows] - 1] - values[offsets[:-1][rows]]) / (lengths[rows] - 1)
         return found
+
+
+def _plain(column: pa.Array) -> tuple[npt.NDArray[Any], Bools]:
+    """Numbers or flags, and where they are known; from the buffers, for `to_numpy` imports pandas."""
+    validity, content = column.buffers()
+    rows = slice(column.offset, column.offset + len(column))
+    known = np.ones(len(column), np.bool_) if not column.null_count else _bits(validity, rows)
+    if pa.types.is_boolean(column.type):
+        return _bits(content, rows), known
+    return np.frombuffer(content or b"", column.type.to_pandas_dtype())[rows], known
+
+
+def _bits(content: pa.Buffer | None, rows: slice) -> Bools:
+    packed = np.frombuffer(content or b"", np.uint8)
+    return np.unpackbits(packed, count=rows.stop, bitorder="little")[rows].astype(np.bool_)
+
+
+def _filled(indices: pa.Array) -> Indices:
+    """Indices of a dictionary, -1 for null."""
+    values, known = _plain(indices)
+    return np.where(known, values.astype(np.int64), -1)
 
 
 def _is_text(kind: pa.DataType) -> bool:
