@@ -2,7 +2,7 @@
 
 Owns the fixed-size comparisons of the suites (DESIGN 5.9): both arms were asked the same, at the same time,
 and the run is over. Refuses to know who asked. The sequential evidence of a rollout lives in
-`error_evidence` and `ttft_evidence`; latency's arithmetic in `latency_comparison`.
+`error_evidence` and `latency_evidence`; latency's arithmetic in `latency_comparison`.
 """
 
 from collections.abc import Iterable, Sequence

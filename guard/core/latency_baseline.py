@@ -16,6 +16,9 @@ from guard.core.load_slope import LoadSlope
 from guard.core.observations import Codes, Floats
 
 SCORE_CLIP = 3.0
+# DECISION clips at 3 sigma. Where a service is regular that hides any harm: with sigma at its least, 5 %, a
+# threefold TTFT would count as 1.16 x. So ln X of up to ln 2.5, the largest effect that is bet on, is seen.
+LEAST_CLIP = 0.9
 
 
 class LatencyBaseline:
@@ -47,7 +50,7 @@ class LatencyBaseline:
         return self.sigma**2 * self._within.value if self.known else 0.0
 
     def scores(self, adjusted: Floats, log_margin: float = 0.0) -> Floats:
-        """z, within 3 of 0; wants `known`.
+        """z, within 3 of 0, or as far as ln X is within .9; wants `known`.
 
         Args:
             adjusted: ln X at the baseline's mean load.
@@ -55,7 +58,8 @@ class LatencyBaseline:
         """
         mu, sigma = self._read()
         z: Floats = (adjusted - (log_margin + mu)) / sigma
-        return np.minimum(np.maximum(z, -SCORE_CLIP), SCORE_CLIP)
+        reach = max(SCORE_CLIP, LEAST_CLIP / sigma)
+        return np.minimum(np.maximum(z, -reach), reach)
 
     def off_level(self, mean_score: float, n: int, replicas: int, wander: float) -> float:
         """By how much ln X of n baseline requests lies outside of where it usually is, on either side."""

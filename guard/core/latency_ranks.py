@@ -72,6 +72,21 @@ class LatencyRanks:
         return self._e
 
     @property
+    def margin(self) -> float:
+        """The ratio that is still no harm."""
+        return MARGINS[self._signal]
+
+    @property
+    def loads(self) -> tuple[float, float] | None:
+        """Mean requests in flight that this step's requests met: canary, baseline; None where too few say."""
+        return self._blocks.loads
+
+    @property
+    def load_differs(self) -> bool:
+        """Loads are so far apart in this step that live traffic shows neither a slowdown nor its absence."""
+        return self._blocks.load_differs
+
+    @property
     def effect(self) -> tuple[float, float, float] | None:
         """Ratio of geometric means since the likeliest onset, and its 95 % interval; None where not compared.
 

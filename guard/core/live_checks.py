@@ -4,15 +4,15 @@ Owns wording. Verdicts here are those short of FAIL; the rule alone turns a sign
 """
 
 import math
+from dataclasses import replace
 
 from guard.core.check import Check
 from guard.core.error_evidence import ErrorEvidence
 from guard.core.latency_comparison import FASTER, MUCH_FASTER
-from guard.core.probe_pairs import ProbePairs
+from guard.core.live_evidence import LiveEvidence
 from guard.core.quality_evidence import ALLOWED_DROP
 from guard.core.samples import Arm, Source
 from guard.core.step_tally import StepTally
-from guard.core.ttft_evidence import MARGIN
 from guard.core.verdict import NotJudged, Verdict
 
 LEANING = 2.0  # arbitrary: an e-value above it is worth a word
@@ -80,43 +80,81 @@ def error_check(
     return check.as_undecided() if _leans(check) else check
 
 
-def ttft_check(pairs: ProbePairs, e_value: float, threshold: float, now: float) -> Check:
-    """TTFT of paired probes; not compared where no pair may say anything."""
-    known, why_not = pairs.evidence_of_pairs, pairs.left_out_because(now)
-    ratio = known.effect_ratio if known else None
-    if known is None or ratio is None:
-        reason = "not compared: " + (why_not or "no pair of probes answered by both arms yet")
+def latency_check(
+    live: LiveEvidence, signal: str, e_value: float, threshold: float, now: float
+) -> Check | None:
+    """TTFT or ITL of users' requests or of paired probes; not compared where nothing may say anything.
+
+    None for an ITL of which nothing was seen: no source of it is expected to be there.
+    """
+    known = live.of_latency(signal)
+    effect = known.effect if known else None
+    if known is None or effect is None:
+        if signal != "ttft":
+            return None
+        reason = "not compared: " + (live.pairs.left_out_because(now) or "nothing answered by both arms yet")
         return Check(
             "ttft-live",
             NotJudged.NOT_COMPARED,
             reason,
-            "ttft",
-            limit=MARGIN,
+            signal,
+            limit=live.margin(signal),
             unit="ratio",
             samples=0,
-            window_seconds=known.seconds if known else None,
             threshold=threshold,
         )
-    low, high = known.effect_interval or (ratio, ratio)
-    state = FASTER if high < MUCH_FASTER else "no harm found"
-    state = f"slower so far{_more(known.pairs, e_value, threshold)}" if e_value > LEANING else state
-    state += f"; {pairs.left_out} pairs left out" if pairs.left_out else ""
-    state += f"; now paused: {why_not}" if why_not else ""
+    ratio, low, high = effect
+    samples = live.requests_seen(signal) + live.pairs_seen(signal)
     check = Check(
-        "ttft-live",
+        f"{signal}-live",
         Verdict.PASS,
-        f"TTFT x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {known.pairs} pairs of probes: {state}",
-        "ttft",
+        f"{signal.upper()} x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {_seen(live, signal)}: "
+        f"{_latency_state(live, signal, effect, e_value, threshold, now, samples)}",
+        signal,
         value=ratio,
-        limit=MARGIN,
+        limit=live.margin(signal),
         unit="ratio",
-        samples=known.pairs,
-        window_seconds=known.seconds,
+        samples=samples,
+        window_seconds=now - live.start if live.start is not None else None,
         evidence=e_value,
         threshold=threshold,
-        detail={"interval_95": [low, high], "left_out": pairs.left_out},
+        detail={"interval_95": [low, high], "left_out": live.pairs.left_out, "cold": live.cold},
     )
     return check.as_undecided() if _leans(check) else check
+
+
+def _latency_state(
+    live: LiveEvidence,
+    signal: str,
+    effect: tuple[float, float, float],
+    e_value: float,
+    threshold: float,
+    now: float,
+    samples: int,
+) -> str:
+    state = FASTER if effect[2] < MUCH_FASTER else "no harm found"
+    if e_value > LEANING:
+        state = f"slower so far{_more(samples, e_value, threshold)}"
+    if live.load_differs(signal):
+        state += "; the arms carry different load, at which a slowdown may not show"
+    if signal == "ttft":
+        paused = live.pairs.left_out_because(now)
+        state += f"; {live.pairs.left_out} pairs left out" if live.pairs.left_out else ""
+        state += f"; now paused: {paused}" if paused else ""
+    return state
+
+
+def _seen(live: LiveEvidence, signal: str) -> str:
+    requests, pairs = live.requests_seen(signal), live.pairs_seen(signal)
+    words = [f"{requests} canary requests"] if requests else []
+    words += [f"{pairs} pairs of probes"] if pairs or not requests else []
+    return " and ".join(words)
+
+
+def slower_machine_or_build(check: Check) -> Check:
+    """HOLD: the canary is slower, and too few replicas tell whether by its build or by its machine."""
+    why = "slower, by its build or by its machine: so few replicas cannot tell; held"
+    return replace(check, verdict=Verdict.INCONCLUSIVE, reason=f"{check.reason}; {why}")
 
 
 def quality_check(pairs: int, e_value: float, threshold: float, seconds: float) -> Check:

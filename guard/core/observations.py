@@ -4,8 +4,9 @@ Owns nothing but the forms. All arrays of one object have one length; order mean
 on the rollout's clock. `replica` is a code, one per replica and arm, given in order of appearance.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,3 +94,21 @@ class Marks:
     at: Floats
     canary: Bools
     replica: Codes
+
+
+def to_json(column: npt.NDArray[Any]) -> list[Any]:
+    """A column as JSON values; nan is null."""
+    values: list[Any] = column.tolist()
+    return [None if value != value else value for value in values]
+
+
+def from_json(values: Sequence[Any], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.array([np.nan if value is None else value for value in values], kind)
+
+
+def requests_to_json(rows: Requests) -> dict[str, Any]:
+    return {"ids": list(rows.ids)} | {name: to_json(getattr(rows, name)) for name in _ARRAYS}
+
+
+def requests_from_json(state: Mapping[str, Any]) -> Requests:
+    return Requests(state["ids"], *(from_json(state[name], _EMPTY[name].dtype) for name in _ARRAYS))

@@ -5,6 +5,7 @@ span was closed counts in the oldest open one. Within a span, values come in an 
 the order in which they were told, so that sums have the same last bit. Keeps nothing that was closed.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,19 +19,21 @@ from guard.core.observations import Bools, Codes, Floats, Latencies
 
 @dataclass(frozen=True)
 class Values:
-    """Columns: when known, arm, replica, and the natural logarithm of seconds."""
+    """Columns: when known, arm, replica, the natural logarithm of seconds, and the load met (nan: unknown)."""
 
     at: Floats
     canary: Bools
     replica: Codes
     log_seconds: Floats
+    in_flight: Floats
 
     def __len__(self) -> int:
         return len(self.at)
 
     def rows(self, which: Any) -> Self:
         """The rows that a mask, a slice or an order picks."""
-        return type(self)(self.at[which], self.canary[which], self.replica[which], self.log_seconds[which])
+        columns = (self.at, self.canary, self.replica, self.log_seconds, self.in_flight)
+        return type(self)(*(column[which] for column in columns))
 
 
 class OpenValues:
@@ -45,7 +48,7 @@ class OpenValues:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(seen.seconds)
         usable = np.isfinite(logs) & np.isfinite(seen.at) & (seen.replica >= 0)
-        values = Values(seen.at, seen.canary, seen.replica, logs).rows(usable)
+        values = Values(seen.at, seen.canary, seen.replica, logs, seen.in_flight).rows(usable)
         if len(values):
             self._parts.append(values)
         return values
@@ -67,7 +70,8 @@ class OpenValues:
 
     def state(self) -> dict[str, Any]:
         values = _joined(self._parts)
-        columns = {name: column.tolist() for name, column in vars(values).items()}
+        columns: dict[str, list[Any]] = {name: column.tolist() for name, column in vars(values).items()}
+        columns["in_flight"] = [None if math.isnan(x) else x for x in columns["in_flight"]]
         return {"start": self._start, "span_seconds": self._span_seconds, **columns}
 
     @classmethod
@@ -83,6 +87,7 @@ _KINDS: dict[str, npt.DTypeLike] = {
     "canary": np.bool_,
     "replica": np.int32,
     "log_seconds": np.float64,
+    "in_flight": np.float64,
 }
 
 

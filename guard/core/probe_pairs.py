@@ -1,4 +1,4 @@
-"""Which paired probes may say anything about TTFT, and what they say.
+"""Which paired probes may say anything about TTFT, and what each of them says.
 
 Owns joining the two halves of a pair, and leaving out what would compare the wrong thing: cold replicas
 (DESIGN 5.8) and steps in which a canary replica carries clearly more users' traffic than a stable one
@@ -9,21 +9,18 @@ A half is known at its first token, or when it has waited for the cap: 6 times t
 probes so far, 60 s at most (DESIGN 5.1). Nothing above the cap is told apart, on either arm.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from guard.core.blocks import PodEvent
-from guard.core.check import Check
 from guard.core.hard_limits import FIRST_TOKEN_SECONDS
 from guard.core.latency import quantile
 from guard.core.samples import Arm, Outcome, RequestSample
-from guard.core.ttft_evidence import TtftEvidence
-from guard.core.verdict import Verdict
 
 MORE_LOAD = 1.25  # arbitrary: below it, queueing hardly differs
 PARTNER_SECONDS = 120.0
-PROOF_RATIO = 1.25  # DESIGN 5.7: TTFT body
 CAP_RATIO = 6.0
 CAP_VALUES, CAP_VALUES_KEPT = 8, 500  # of the baseline: before it says anything, and at most; arbitrary
 
@@ -48,12 +45,10 @@ class ProbePairs:
         self._ready: dict[str, dict[str, float]] = {str(arm): {} for arm in Arm}
         self._weight_percent: int | None = None
         self._left_out = 0
-        self.evidence_of_pairs: TtftEvidence | None = None
+        self._known: list[tuple[float, float]] = []
 
-    def start_step(self, now: float, weight_percent: int, planned_seconds: float) -> None:
+    def start_step(self, weight_percent: int) -> None:
         self._weight_percent = weight_percent
-        if self.evidence_of_pairs is None:
-            self.evidence_of_pairs = TtftEvidence(now, planned_seconds)
 
     def add_event(self, event: PodEvent) -> None:
         """`ready` starts a replica's warm-up; a replica that is `gone` no longer carries load."""
@@ -62,14 +57,18 @@ class ProbePairs:
         elif event.kind == "gone":
             self._ready[str(event.arm)].pop(event.replica, None)
 
-    def add(self, sample: RequestSample, at: float) -> None:
-        """One half of a pair as it stands at `at`: it waits, has its first token, or has ended.
+    def add(self, sample: RequestSample) -> None:
+        """One half of a pair as it stands: it waits, has its first token, or has ended.
 
-        A request that failed takes its partner with it (errors are judged apart).
+        A request that failed takes its partner with it (errors are judged apart). Nothing is compared before
+        the first step.
         """
         pair, start = sample.pair_id, sample.started_at
-        if pair is None or start is None or pair in self._joined or self.evidence_of_pairs is None:
+        if pair is None or start is None or pair in self._joined or self._weight_percent is None:
             return
+        at = _told_at(sample, start)
+        if not (math.isfinite(start) and math.isfinite(at)):
+            return  # counted where requests are (`request_facts`)
         if pair not in self._open:
             self._forget(at - PARTNER_SECONDS)
         self._open.setdefault(pair, {})[str(sample.arm)] = _half(sample, start, at)
@@ -95,10 +94,10 @@ class ProbePairs:
         cap = self.cap_seconds
         if baseline is not None:
             self._baseline = [*self._baseline, baseline][-CAP_VALUES_KEPT:]
-        if canary is None or baseline is None or self.left_out_because(at) or self.evidence_of_pairs is None:
+        if not canary or not baseline or self.left_out_because(at):
             self._left_out += 1
         else:
-            self.evidence_of_pairs.add(at, min(canary, cap), min(baseline, cap))
+            self._known.append((at, math.log(min(canary, cap) / min(baseline, cap))))
 
     @property
     def cap_seconds(self) -> float:
@@ -126,44 +125,16 @@ class ProbePairs:
             return "a canary replica carries more traffic than a stable one; objectives judge its latency"
         return None
 
-    def evidence(self, now: float) -> float:
+    def known(self, now: float) -> list[tuple[float, float]]:
+        """Pairs that became known since the last call: when, and ln(canary TTFT / baseline TTFT)."""
         self._cap_waiting(now)
-        return self.evidence_of_pairs.evidence(now) if self.evidence_of_pairs else 1.0
+        known, self._known = self._known, []
+        return known
 
     @property
     def left_out(self) -> int:
         """Pairs that were not compared."""
         return self._left_out
-
-    def proof(self) -> Check:
-        """NonInferior: TTFT is proven less than x1.25 (upper end of the 95 % interval)."""
-        known = self.evidence_of_pairs
-        interval = known.effect_interval if known else None
-        if known is None or interval is None:
-            reason = "no warm pair of probes at comparable load"
-            return Check(
-                "ttft-non-inferior",
-                Verdict.INCONCLUSIVE,
-                reason,
-                "ttft",
-                limit=PROOF_RATIO,
-                unit="ratio",
-                samples=0,
-                window_seconds=known.seconds if known else None,
-            )
-        proven = interval[1] < PROOF_RATIO
-        return Check(
-            "ttft-non-inferior",
-            Verdict.PASS if proven else Verdict.INCONCLUSIVE,
-            f"TTFT x{interval[0]:.2f}-{interval[1]:.2f} (95 %), below x{PROOF_RATIO} wanted: "
-            f"{'proven' if proven else 'more pairs are needed'}",
-            "ttft",
-            value=interval[1],
-            limit=PROOF_RATIO,
-            unit="ratio",
-            samples=known.pairs,
-            window_seconds=known.seconds,
-        )
 
     def _share(self, arm: Arm, weight_percent: int) -> float:
         return weight_percent / (len(self._ready[str(arm)]) or 1)
@@ -178,7 +149,7 @@ class ProbePairs:
             "ready": self._ready,
             "weight_percent": self._weight_percent,
             "left_out": self._left_out,
-            "evidence": self.evidence_of_pairs.state() if self.evidence_of_pairs else None,
+            "known": self._known,
         }
 
     @classmethod
@@ -191,9 +162,13 @@ class ProbePairs:
         self._ready = {arm: dict(ready) for arm, ready in state["ready"].items()}
         self._weight_percent = state["weight_percent"]
         self._left_out = state["left_out"]
-        if state["evidence"] is not None:
-            self.evidence_of_pairs = TtftEvidence.from_state(state["evidence"])
+        self._known = [(at, log_ratio) for at, log_ratio in state["known"]]
         return self
+
+
+def _told_at(sample: RequestSample, start: float) -> float:
+    """The moment that a sample speaks of: its end, its first token, or its start."""
+    return next((at for at in (sample.finished_at, sample.first_token_at) if at is not None), start)
 
 
 def _half(sample: RequestSample, start: float, at: float) -> _Half:

@@ -54,6 +54,16 @@ class RankProof:
             self._learn(block)
         return dict(zip(SCORES_PROVEN[self._signal], self._e_values(), strict=True))
 
+    @property
+    def loads(self) -> tuple[float, float] | None:
+        """Mean requests in flight that this step's requests met: canary, baseline; None where too few say."""
+        return self._blocks.loads
+
+    @property
+    def load_differs(self) -> bool:
+        """Loads are so far apart in this step that live traffic shows neither a slowdown nor its absence."""
+        return self._blocks.load_differs
+
     def _learn(self, block: Block) -> None:
         theirs = ~block.canary
         if theirs.sum() >= 2:

@@ -197,7 +197,7 @@ class _Replay:
             "sources": sorted({*map(str, rollout.requests), *(str(b.source) for b in rollout.blocks)}),
             "missing": list(rollout.missing),
             "dropped": dict(rollout.dropped),
-            "dropped_by_rule": self._rule.dropped,
+            "dropped_by_rule": dict(self._rule.dropped),
             "not_used": dict(rollout.unused),
             "settings": rollout.settings_document(),
             "checks": [check.to_json() for check in judgement.checks],

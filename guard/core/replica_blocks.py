@@ -7,7 +7,9 @@ fewer than about 3 requests in 15 s. Refuses to compare.
 
 Exchangeability needs like counts: a mean of 2 requests is more often the highest of twenty than a mean of
 10 is. So where one arm's replicas see fewer requests than the other's (a canary at 5 % on a replica of its
-own), the busier arm is thinned to the same rate, every so many requests of each replica, evenly in time.
+own), the busier arm is thinned to the same rate, every so many requests of each replica, evenly in time, and
+what the difference of load explains is taken off (`load_slope`). Where rates are alike it is not: a slower
+canary has more requests in flight because it is slower, and would be excused by what it does.
 """
 
 import math
@@ -18,6 +20,8 @@ from typing import Any, Self
 import numpy as np
 
 from guard.core.latency_scale import LatencyScale
+from guard.core.load_match import LoadMatch
+from guard.core.load_slope import LoadSlope
 from guard.core.observations import Bools, Codes, Floats, Latencies
 from guard.core.open_values import OpenValues, Values
 from guard.core.request_rates import RequestRates
@@ -58,7 +62,7 @@ class ReplicaBlocks:
     def __init__(self, start: float, margin: float) -> None:
         self._margin = margin
         self._open = OpenValues(start, QUARTER_SECONDS)
-        self._scale = LatencyScale()
+        self._scale, self._slope, self._match = LatencyScale(), LoadSlope(), LoadMatch()
         self._rates = RequestRates()
         self._next: int | None = None  # the oldest open quarter
         self._canary = np.zeros(0, np.bool_)  # by replica code
@@ -68,6 +72,17 @@ class ReplicaBlocks:
     def start_step(self, canary_replicas: int, baseline_replicas: int) -> None:
         """Replicas that should be seen from now on."""
         self._rates.replicas = [max(0, baseline_replicas), max(0, canary_replicas)]
+        self._match.start_step()
+
+    @property
+    def loads(self) -> tuple[float, float] | None:
+        """Mean requests in flight that this step's requests met: canary, baseline; None where too few say."""
+        return self._match.means
+
+    @property
+    def load_differs(self) -> bool:
+        """Loads are so far apart in this step that live traffic shows neither a slowdown nor its absence."""
+        return self._match.differs(self._slope.known)
 
     def add(self, seen: Latencies) -> None:
         """Values that became known; what cannot be used is left out."""
@@ -100,12 +115,20 @@ class ReplicaBlocks:
         self._rates.count(values, self._canary)
         if len(values) and self._scale.known:
             self._score(values.rows(self._rates.alike(values)))
-        self._scale.add(values.log_seconds[~values.canary])
-        self._scale.forget(QUARTER_SECONDS)
+        if quarter >= 0 and len(values):
+            loads = (values.in_flight[values.canary], values.in_flight[~values.canary])
+            self._match.add(*loads, self._slope.usual)
+        self._learn(values.rows(~values.canary))
         self._next = quarter + 1
         yield self._block(1)
         if self._next % QUARTERS == 0:
             yield self._block(QUARTERS)
+
+    def _learn(self, baseline: Values) -> None:
+        self._scale.add(baseline.log_seconds)
+        self._scale.forget(QUARTER_SECONDS)
+        self._slope.add(baseline.replica, baseline.log_seconds, baseline.in_flight)
+        self._slope.forget()
 
     def _choose(self) -> None:
         """Short or long blocks for the next minute, by what was seen before it."""
@@ -115,9 +138,12 @@ class ReplicaBlocks:
 
     def _score(self, values: Values) -> None:
         (mu, sigma), (q95, q99) = self._scale.mu_sigma(), self._scale.log_quantiles((0.95, 0.99))
-        y = values.log_seconds - math.log(self._margin) * values.canary
+        logs = values.log_seconds
+        if not self._rates.are_alike:
+            logs = logs - self._slope.correction(values.in_flight)
+        y = logs - math.log(self._margin) * values.canary
         z = np.clip((y - mu) / sigma, -CLIP_SIGMA, CLIP_SIGMA)
-        columns = [None, z, y > q95, y > q99, values.log_seconds]
+        columns = [None, z, y > q95, y > q99, logs]
         size = len(self._canary)
         new = np.stack([np.bincount(values.replica, c, minlength=size) for c in columns]).astype(float)
         self._sums = {quarters: _added(sums, new) for quarters, sums in self._sums.items()}
@@ -136,6 +162,8 @@ class ReplicaBlocks:
             "margin": self._margin,
             "open": self._open.state(),
             "scale": self._scale.state(),
+            "slope": self._slope.state(),
+            "match": self._match.state(),
             "rates": self._rates.state(),
             "next": self._next,
             "canary": self._canary.tolist(),
@@ -148,6 +176,8 @@ class ReplicaBlocks:
         self = cls(0.0, state["margin"])
         self._open = OpenValues.from_state(state["open"])
         self._scale = LatencyScale.from_state(state["scale"])
+        self._slope = LoadSlope.from_state(state["slope"])
+        self._match = LoadMatch.from_state(state["match"])
         self._rates = RequestRates.from_state(state["rates"])
         self._next, self._chosen = state["next"], state["chosen"]
         self._canary = np.array(state["canary"], np.bool_)

@@ -26,8 +26,10 @@ from guard.core.observations import (
     Latencies,
     Marks,
     Requests,
+    from_json,
     join,
     take,
+    to_json,
 )
 
 REMEMBERED_SECONDS = 300.0  # arbitrary: a request told of again later than that counts twice
@@ -40,11 +42,13 @@ class Facts:
     """What became known since the last call.
 
     Attributes:
+        good: Requests that ended well.
         client_error: Goes with `failures`.
         ended: Requests that ended or expired, each once, as they then stood.
     """
 
     arrivals: Marks
+    good: Marks
     failures: Marks
     client_error: Bools
     ttft: Latencies
@@ -53,7 +57,7 @@ class Facts:
 
 
 class RequestFacts:
-    """Feed `add` with requests as they stand; `known` gives what is new by `now`."""
+    """`add` requests as they stand, and ask `expire` at every tick; both return what became known by it."""
 
     def __init__(self, start: float) -> None:
         """`start`: of the first step; what the baseline did before it sets the cap."""
@@ -68,7 +72,7 @@ class RequestFacts:
         self._in_flight = np.zeros(8)  # by replica code
         self._new = _New()
 
-    def add(self, rows: Requests) -> None:
+    def add(self, rows: Requests) -> Facts:
         """Takes requests as they stand now, each once in `rows`."""
         slots = np.array(list(map(self._slots.get, rows.ids, repeat(-1))), np.int64)
         keep = self._valid(rows, slots)
@@ -81,22 +85,26 @@ class RequestFacts:
         self._first_tokens(rows, slots)
         ended = rows.outcome != WAITS
         self._ends(take(rows, ended), slots[ended])
+        return self._taken()
 
     def waiting(self) -> Requests:
         """Requests that have not ended, as they stand."""
         return self._rows(list(self._slots))
 
-    def known(self, now: float) -> Facts:
-        """What became known since the last call, with requests that have waited too long by `now`."""
+    def expire(self, now: float) -> Facts:
+        """What is known of requests that have waited too long by `now`."""
         table, cap = self._table, self.cap.seconds
         used = np.fromiter(self._slots.values(), np.int64, len(self._slots))
         late = used[~table["ttft_known"][used] & (table["started"][used] + cap <= now)]
         self._resolve(late, table["started"][late] + cap, np.full(len(late), cap))
-        self._expire(now)
+        self._end_late(now)
+        return self._taken()
+
+    def _taken(self) -> Facts:
         facts, self._new = self._new.facts(), _New()
         return facts
 
-    def _expire(self, now: float) -> None:
+    def _end_late(self, now: float) -> None:
         """Ends requests of which too long nothing was told: without a first token after 60 s they are bad."""
         table = self._table
         names = np.array(list(self._slots), dtype=object)
@@ -217,6 +225,8 @@ class RequestFacts:
         self._resolve(slots[hung], rows.started[hung] + cap, np.full(int(hung.sum()), cap))
         slow = table["first_token"][slots] - rows.started > FIRST_TOKEN_SECONDS
         bad = ((rows.outcome >= BAD) | slow) & ~table["bad_known"][slots]
+        fine = ~bad & ~table["bad_known"][slots]
+        self._new.good.append((at[fine], rows.canary[fine], rows.replica[fine]))
         known = np.minimum(at[bad], rows.started[bad] + FIRST_TOKEN_SECONDS)
         self._fail(slots[bad], known, rows.outcome[bad] == CLIENT_ERROR)
         good = (rows.outcome == OK) & (rows.itl_mean > 0) & np.isfinite(rows.itl_mean)
@@ -255,12 +265,12 @@ class RequestFacts:
             self._ended_before, self._ended, self._turned_at = self._ended, set(), at
 
     def state(self) -> dict[str, Any]:
-        """Requests that wait, and what is remembered; what is new must have been taken by `known`."""
+        """Requests that wait, and the names of those that ended lately, as JSON values."""
         used = list(self._slots.values())
         return {
             "cap": self.cap.state(),
             "dropped": dict(self.dropped),
-            "waiting": {name: self._table[name][used].tolist() for name in _COLUMNS},
+            "waiting": {name: to_json(self._table[name][used]) for name in _COLUMNS},
             "ids": list(self._slots),
             "ended": [sorted(self._ended, key=str), sorted(self._ended_before, key=str)],
             "turned_at": self._turned_at,
@@ -276,7 +286,7 @@ class RequestFacts:
             self._grow()
         slots = [self._free.pop() for _ in state["ids"]]
         for name in _COLUMNS:
-            self._table[name][slots] = state["waiting"][name]
+            self._table[name][slots] = from_json(state["waiting"][name], self._table[name].dtype)
         self._slots = dict(zip(state["ids"], slots, strict=True))
         self._ended, self._ended_before = (set(names) for names in state["ended"])
         self._turned_at = state["turned_at"]
@@ -285,10 +295,11 @@ class RequestFacts:
 
 
 class _New:
-    """Lists of columns that await their reader."""
+    """Lists of columns, while one call collects them."""
 
     def __init__(self) -> None:
         self.arrivals: list[tuple[Any, ...]] = []
+        self.good: list[tuple[Any, ...]] = []
         self.failures: list[tuple[Any, ...]] = []
         self.client_error: list[Bools] = []
         self.ttft: list[tuple[Any, ...]] = []
@@ -299,6 +310,7 @@ class _New:
         client_error = np.concatenate(self.client_error) if self.client_error else np.zeros(0, bool)
         return Facts(
             Marks(*_joined(self.arrivals, 3)),
+            Marks(*_joined(self.good, 3)),
             Marks(*_joined(self.failures, 3)),
             client_error,
             Latencies(*_joined(self.ttft, 5)),

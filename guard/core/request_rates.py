@@ -45,11 +45,17 @@ class RequestRates:
         rate = baseline / spans
         return rate, (canary + PRIOR_VALUES) / (canary_spans + PRIOR_VALUES / rate)
 
+    @property
+    def are_alike(self) -> bool:
+        """Whether replicas of both arms are asked about as often; so while the canary was not seen."""
+        rates = self.per_replica()
+        return not self._seen[1, 0] or min(rates) >= LIKE_RATE * max(rates)
+
     def alike(self, values: Values) -> Bools:
         """Which values to keep; `values` are sorted by replica, then time."""
-        baseline, canary = self.per_replica()
-        if not self._seen[1, 0] or min(baseline, canary) >= LIKE_RATE * max(baseline, canary):
+        if self.are_alike:
             return np.ones(len(values), np.bool_)
+        baseline, canary = self.per_replica()
         share = np.where(values.canary, min(1.0, baseline / canary), min(1.0, canary / baseline))
         place = self._places(values)
         keep: Bools = np.floor((place + 1) * share) > np.floor(place * share)

@@ -16,9 +16,9 @@ from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem, PromotionPolicy
 from guard.core.objectives import Objective
 from guard.core.observations import Bools, Codes, Floats
+from guard.core.rule import ALPHA
 from guard.core.samples import Source
 
-ALPHA = 0.009  # DESIGN 5.6: roll back at 111, which is 1 / .009
 MIN_REQUESTS = 200
 PLANNED_SECONDS = 1800.0
 

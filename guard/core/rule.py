@@ -1,12 +1,13 @@
 """The decision on live traffic: samples, per-replica blocks and events in, one `Judgement` with reasons out.
 
-Owns which evidence there is, how it combines into one verdict, and what is still missing. Refuses to read a
-clock, to know Kubernetes, and to judge suites (the caller combines). All times are seconds on one clock.
+Owns how evidence combines into one verdict, hard limits, the step's counts, and what is still missing.
+Refuses to read a clock, to know Kubernetes, and to judge suites (the caller combines). All times are seconds
+on one clock.
 
-FAIL at once when a hard limit is reached, or when .20 E_TTFT + .15 E_ITL + .35 E_errors + .30 E_quality
-reaches 111 (DECISION, small fleet: at most .9 % of good rollouts). E_ITL stands at 1 here. Each is an
-e-value, so looking at every tick costs nothing. Evidence runs on from step to step; counts, restarts and
-objectives are the step's, and an objective is judged once in it. A FAIL is never taken back.
+FAIL at once when a hard limit is reached, or when the weighted sum of the signals' e-values (`LiveEvidence`:
+TTFT, ITL, errors, quality) reaches 1 / alpha. Each is an e-value, so looking at every tick costs nothing.
+Evidence runs on from step to step; counts, restarts and objectives are the step's, and an objective is judged
+once in it. A FAIL is never taken back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,24 +17,27 @@ from typing import Any, Self
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.check import Check
 from guard.core.comparison import PairedItem, PromotionPolicy
-from guard.core.error_evidence import ErrorEvidence, Observed
 from guard.core.hard_limits import HardLimits, Result
-from guard.core.live_checks import error_check, quality_check, traffic_check, ttft_check
+from guard.core.live_checks import (
+    error_check,
+    latency_check,
+    quality_check,
+    slower_machine_or_build,
+    traffic_check,
+)
+from guard.core.live_evidence import LiveEvidence, News
 from guard.core.objectives import Objective
-from guard.core.probe_pairs import ProbePairs
-from guard.core.quality_evidence import QualityEvidence
-from guard.core.request_columns import Replicas, columns
+from guard.core.observations import Requests
+from guard.core.request_columns import Replicas
 from guard.core.samples import Arm, RequestSample, Source
 from guard.core.step_tally import StepTally
 from guard.core.verdict import Verdict, combine
-from guard.core.waiting import Waiting
 
-THRESHOLD = 111.0
-WEIGHTS = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
+ALPHA = 1 / 111  # DESIGN 5.6
 # Arbitrary: five to one. A good canary is above it at a given moment in at most one rollout of five (Markov's
 # inequality; 3 or 4 of 100 in simulations), and comes below it as more requests are seen.
 DOUBT = 5.0
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,14 @@ class RuleSettings:
         policy: NonInferior also wants proof at the end of each step.
         planned_seconds: Length of all holds together; onsets of a fault are expected within it.
         warm_up_seconds: A replica's latency counts only so long after it became ready.
+        alpha: Of good rollouts, at most this share is rolled back by evidence.
     """
 
     objectives: tuple[Objective, ...] = ()
     policy: PromotionPolicy = "NoHarmFound"
     planned_seconds: float = 1800.0
     warm_up_seconds: float = 180.0
+    alpha: float = ALPHA
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Judgement:
     checks: tuple[Check, ...]
     deciding: Check | None
     evidence: float
-    threshold: float = THRESHOLD
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -84,53 +90,63 @@ class Rule:
 
     def __init__(self, settings: RuleSettings) -> None:
         self._settings = settings
+        self._threshold = 1 / settings.alpha
         self._step: Step | None = None
-        self._start: float | None = None
         self._tally = StepTally(settings.objectives)
         self._hard = HardLimits()
-        self._errors: dict[Source, ErrorEvidence] = {}
-        self._pairs = ProbePairs(settings.warm_up_seconds)
-        self._quality = QualityEvidence()
-        self._quality_pairs = 0
-        self._waiting = Waiting()
+        self._evidence = LiveEvidence(settings.planned_seconds, settings.warm_up_seconds)
         self._failed: Check | None = None
 
-    def start_step(self, now: float, weight_percent: int, planned_seconds: float, min_requests: int) -> None:
+    @property
+    def replicas(self) -> Replicas:
+        """The codes by which `add_requests` names replicas."""
+        return self._evidence.replicas
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Requests that cannot be, by reason."""
+        return self._evidence.dropped
+
+    def start_step(
+        self,
+        now: float,
+        weight_percent: int,
+        planned_seconds: float,
+        min_requests: int,
+        canary_replicas: int = 1,
+        baseline_replicas: int = 1,
+    ) -> None:
         """A step begins: its counts start at zero, its evidence goes on."""
+        history = self._evidence.start_step(now, weight_percent, canary_replicas, baseline_replicas)
+        self._count(history)
         self._step = Step(now, weight_percent, planned_seconds, min_requests)
         self._tally = StepTally(self._settings.objectives)
         self._hard.start_step()
-        self._pairs.start_step(now, weight_percent, self._settings.planned_seconds)
-        for evidence in self._errors.values():
-            evidence.start_step()
-        self._start = now if self._start is None else self._start
 
     def add_samples(self, samples: Iterable[RequestSample]) -> None:
         """Requests seen one by one. One that still waits (no outcome) may be given again when it ended."""
-        samples = list(samples)
-        for sample in samples:
-            if sample.outcome is None:
-                self._pairs.add(sample, sample.first_token_at or sample.started_at or 0.0)
-        for sample, at in self._waiting.ended(samples):
-            self._take(sample, at)
+        self._count(self._evidence.add_samples(samples))
+
+    def add_requests(self, source: Source, rows: Requests) -> None:
+        """The same in columns; replicas by the codes of `replicas`."""
+        self._count(self._evidence.add_requests(source, rows))
 
     def add_blocks(self, blocks: Iterable[CounterBlock]) -> None:
+        blocks = list(blocks)
+        self._evidence.add_blocks(blocks)
         for block in blocks:
             if block.requests > 0:
                 self._hard.add(Result.of_block(block))
-                seen = Observed(block.end, block.arm, block.replica, block.requests, block.bad)
-                self._count(block.source, seen)
+                self._tally.count(block.source, block.arm, block.requests, block.bad)
 
     def add_events(self, events: Iterable[PodEvent]) -> None:
         for event in events:
             self._hard.add_event(event)
-            self._pairs.add_event(event)
+            self._evidence.add_event(event)
 
     def add_pairs(self, pairs: Iterable[PairedItem]) -> None:
         """Items that users' shadow or an online eval had both arms answer, in that order."""
-        for pair in pairs:
-            self._quality.add(pair)
-            self._quality_pairs += 1
+        self._evidence.add_pairs(pairs)
 
     def judge(self, now: float) -> Judgement:
         """The verdict so far: FAIL at once, else NO_DATA, INCONCLUSIVE below the step's minimum, or PASS."""
@@ -143,31 +159,27 @@ class Rule:
         """
         return self._judge(now, at_end=True)
 
-    def _take(self, sample: RequestSample, at: float) -> None:
-        result = Result.of_sample(sample, at)
-        self._hard.add(result)
-        bad = result.bad + result.client_errors
-        self._count(sample.source, Observed(at, sample.arm, sample.replica or "", 1, bad))
-        self._tally.count_latency(sample.source, columns([sample], Replicas()))
-        self._pairs.add(sample, at)
-
-    def _count(self, source: Source, seen: Observed) -> None:
-        self._tally.count(source, seen.arm, seen.requests, seen.bad)
-        if source not in self._errors:
-            start = seen.at if self._start is None else self._start
-            self._errors[source] = ErrorEvidence(start, self._settings.planned_seconds)
-        self._errors[source].add(seen)
+    def _count(self, news: Iterable[News]) -> None:
+        """What needs no evidence: hard limits, and the step's counts."""
+        for source, new in news:
+            self._hard.add_marks(source, new.good, new.failures, new.client_error)
+            for arm in Arm:
+                ended = int((new.ended.canary == (arm is Arm.CANARY)).sum())
+                failed = int((new.failures.canary == (arm is Arm.CANARY)).sum())
+                if ended or failed:
+                    self._tally.count(source, arm, ended, failed)
+            self._tally.count_latency(source, new.ended)
 
     def _judge(self, now: float, at_end: bool) -> Judgement:
-        for sample, at in self._waiting.expired(now):
-            self._take(sample, at)
-        evidence = self._evidence(now)
-        combined = sum(WEIGHTS[signal] * e for signal, e in evidence.items())
+        self._count(self._evidence.advance(now))
+        evidence = self._evidence.e_values(now)
+        weights = self._evidence.weights
+        combined = sum(weights[signal] * e for signal, e in evidence.items())
         checks = self._checks(now, evidence)
         if at_end:
             checks = [_doubted(check) for check in checks] + self._end_checks(now)
-        if combined >= THRESHOLD and self._failed is None:
-            leading = max(evidence, key=lambda signal: WEIGHTS[signal] * evidence[signal])
+        if combined >= self._threshold and self._failed is None:
+            leading = max(evidence, key=lambda signal: weights[signal] * evidence[signal])
             self._failed = next(_failed(check) for check in checks if check.signal == leading)
         hard = next((c for c in checks if c.verdict is Verdict.FAIL), None)
         self._failed = self._failed or hard
@@ -177,53 +189,47 @@ class Rule:
             checks += [] if failed in checks else [failed]
         verdict = combine(check.verdict for check in checks)
         held = next((c for c in checks if c.verdict is verdict and verdict is not Verdict.PASS), None)
-        return Judgement(verdict, tuple(checks), self._failed or held, combined)
-
-    def _evidence(self, now: float) -> dict[str, float]:
-        """An e-value a signal. Errors: the mean over sources; each is an e-value, and so is their mean."""
-        sources = [evidence.evidence(now) for evidence in self._errors.values()]
-        return {
-            "ttft": self._pairs.evidence(now),
-            "itl": 1.0,
-            "errors": sum(sources) / len(sources) if sources else 1.0,
-            "quality": self._quality.evidence(),
-        }
+        return Judgement(verdict, tuple(checks), self._failed or held, combined, self._threshold)
 
     def _checks(self, now: float, evidence: Mapping[str, float]) -> list[Check]:
-        step = self._step
+        step, live = self._step, self._evidence
         begun = now - step.started_at if step else 0.0
-        alone = {signal: THRESHOLD / weight for signal, weight in WEIGHTS.items()}
+        since = now - (now if live.start is None else live.start)
+        alone = {signal: self._threshold / weight for signal, weight in live.weights.items()}
         source = self._leading_source(now)
         hard = self._hard.judge(now)
         checks = [
             traffic_check(self._tally.total(Arm.CANARY), step.min_requests if step else 1, begun),
             hard if hard.window_seconds is not None else replace(hard, window_seconds=begun),
             error_check(
-                source, self._tally, self._errors.get(source), evidence["errors"], alone["errors"], begun
+                source, self._tally, live.errors.get(source), evidence["errors"], alone["errors"], begun
             ),
-            ttft_check(self._pairs, evidence["ttft"], alone["ttft"], now),
         ]
-        if self._quality_pairs:
-            since = now - (now if self._start is None else self._start)
-            checks.append(quality_check(self._quality_pairs, evidence["quality"], alone["quality"], since))
+        holds = live.hold_values(now)
+        for signal in ("ttft", "itl"):
+            found = latency_check(live, signal, evidence[signal], alone[signal], now)
+            held = evidence[signal] < alone[signal] and holds.get(signal, 1.0) >= self._threshold
+            checks += [slower_machine_or_build(found) if held else found] if found else []
+        if live.quality_pairs:
+            checks.append(quality_check(live.quality_pairs, evidence["quality"], alone["quality"], since))
         return checks
 
     def _leading_source(self, now: float) -> Source:
         """The source whose errors speak loudest, for the check's figures."""
-        if not self._errors:
+        errors = self._evidence.errors
+        if not errors:
             return Source.USER
-        best = self._tally.best_source() or next(iter(self._errors))
-        loudest = max(self._errors, key=lambda source: self._errors[source].evidence(now))
-        return loudest if self._errors[loudest].evidence(now) > 2.0 else best
+        best = self._tally.best_source() or next(iter(errors))
+        loudest = max(errors, key=lambda source: errors[source].evidence(now))
+        return loudest if errors[loudest].evidence(now) > 2.0 else best
 
     def _end_checks(self, now: float) -> list[Check]:
         step = self._step
         since = now - step.started_at if step else None
         wanted = step.min_requests if step else 1
-        waiting = [(s.source, columns([s], Replicas())) for s in self._waiting.current]
-        checks = self._tally.objective_checks(wanted, since, waiting, now)
+        checks = self._tally.objective_checks(wanted, since, self._evidence.waiting(), now)
         if self._settings.policy == "NonInferior":
-            checks += [replace(self._tally.proof_on_errors(), window_seconds=since), self._pairs.proof()]
+            checks += [replace(self._tally.proof_on_errors(), window_seconds=since)]
         return checks
 
     def state(self) -> dict[str, Any]:
@@ -231,13 +237,9 @@ class Rule:
         return {
             "version": STATE_VERSION,
             "step": vars(self._step) if self._step else None,
-            "start": self._start,
             "tally": self._tally.state(),
             "hard": self._hard.state(),
-            "errors": {str(source): evidence.state() for source, evidence in self._errors.items()},
-            "pairs": self._pairs.state(),
-            "quality": {"wealth": self._quality.wealth, "pairs": self._quality_pairs},
-            "waiting": self._waiting.state(),
+            "evidence": self._evidence.state(),
             "failed": self._failed.to_json() if self._failed else None,
         }
 
@@ -252,14 +254,11 @@ class Rule:
             raise ValueError(f"rule state version {state.get('version')!r}, expected {STATE_VERSION}")
         self = cls(settings)
         self._step = Step(**state["step"]) if state["step"] else None
-        self._start = state["start"]
         self._tally = StepTally(settings.objectives, state["tally"])
         self._hard = HardLimits.from_state(state["hard"])
-        self._errors = {Source(s): ErrorEvidence.from_state(e) for s, e in state["errors"].items()}
-        self._pairs = ProbePairs.from_state(settings.warm_up_seconds, state["pairs"])
-        self._quality = QualityEvidence(state["quality"]["wealth"])
-        self._quality_pairs = state["quality"]["pairs"]
-        self._waiting = Waiting.from_state(state["waiting"])
+        self._evidence = LiveEvidence.from_state(
+            settings.planned_seconds, settings.warm_up_seconds, state["evidence"]
+        )
         self._failed = Check.from_json(state["failed"]) if state["failed"] else None
         return self
 

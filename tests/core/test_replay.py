@@ -124,7 +124,7 @@ def test_a_decision_does_not_change_when_the_log_after_it_is_cut_off(at, fails_f
     assert list(cut.timeline[: len(upto)]) == upto
 
 
-def test_requests_of_two_sources_are_judged_apart():
+def test_who_saw_the_requests_one_by_one_changes_nothing():
     one = rollout(fails_from=50.0)
-    two = replace(one, requests={Source.PROBE: one.requests[Source.USER]})
-    assert _decision(two).replace("probe", "user") == _decision(one)
+    two = replace(one, requests={Source.ACCESS_LOG: one.requests[Source.USER]})
+    assert _decision(two).replace("access_log", "user") == _decision(one)

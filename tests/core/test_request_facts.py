@@ -3,12 +3,40 @@ import json
 import numpy as np
 import pytest
 
-from guard.core.observations import BAD, CLIENT_ERROR, OK, WAITS, Requests
+from guard.core.observations import BAD, CLIENT_ERROR, OK, WAITS, Requests, join
 from guard.core.request_columns import Replicas, columns
-from guard.core.request_facts import RequestFacts
+from guard.core.request_facts import Facts, RequestFacts
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 
 NAN = float("nan")
+
+
+class _Told:
+    """Facts, with what they told since it was last asked for."""
+
+    def __init__(self, facts=None):
+        self.facts = facts or RequestFacts(0.0)
+        self._parts = []
+
+    def __getattr__(self, name):
+        return getattr(self.facts, name)
+
+    def add(self, rows):
+        self._parts.append(self.facts.add(rows))
+
+    def known(self, now):
+        parts, self._parts = [*self._parts, self.facts.expire(now)], []
+        both = {
+            name: _joined([getattr(part, name) for part in parts])
+            for name in ("arrivals", "good", "failures", "ttft", "itl")
+        }
+        client_error = np.concatenate([part.client_error for part in parts])
+        return Facts(**both, client_error=client_error, ended=join([part.ended for part in parts]))
+
+
+def _joined(parts):
+    names = parts[0].__dataclass_fields__
+    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _rows(*rows):
@@ -37,7 +65,7 @@ def _ended(name, started, first, finished, outcome=OK, arm="canary", replica=0, 
 
 def _with_cap(seconds=1.0):
     """A baseline whose p99 before the rollout makes the cap six times it."""
-    facts = RequestFacts(0.0)
+    facts = _Told()
     history = [
         _ended(f"h{i}", -100.0 + i, -100.0 + i + seconds / 6, -99.0 + i, arm="baseline", replica=9)
         for i in range(20)
@@ -48,7 +76,7 @@ def _with_cap(seconds=1.0):
 
 
 def test_a_request_is_told_of_as_it_goes_and_counts_once():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(_waits("a", 1.0)))
     first = facts.known(1.0)
     facts.add(_rows(_waits("a", 1.0, first=1.5)))
@@ -82,7 +110,7 @@ def test_a_first_token_above_the_cap_counts_as_the_cap_from_the_moment_it_was_re
 
 
 def test_without_a_first_token_a_request_is_bad_after_60_s_and_its_end_counts_no_more():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(_waits("a", 5.0)))
     assert len(facts.known(64.9).failures.at) == 0
     gone = facts.known(65.1)
@@ -93,7 +121,7 @@ def test_without_a_first_token_a_request_is_bad_after_60_s_and_its_end_counts_no
 
 
 def test_an_error_is_known_at_its_end_but_not_later_than_60_s():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(_ended("a", 1.0, NAN, 2.0, BAD), _ended("b", 1.0, NAN, 90.0, CLIENT_ERROR)))
     found = facts.known(91.0)
     assert found.failures.at.tolist() == [2.0, 61.0]
@@ -102,13 +130,13 @@ def test_an_error_is_known_at_its_end_but_not_later_than_60_s():
 
 
 def test_a_stream_that_began_after_60_s_is_bad_though_it_ended_well():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(_ended("a", 0.0, 61.0, 62.0)))
     assert facts.known(62.0).failures.at.tolist() == [60.0]
 
 
 def test_requests_in_flight_are_counted_on_the_replica_at_arrival():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(
         _rows(
             _waits("a", 1.0),
@@ -137,7 +165,7 @@ def test_requests_in_flight_are_counted_on_the_replica_at_arrival():
     ],
 )
 def test_what_cannot_be_is_dropped_and_counted(row, reason):
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(row, _ended("good", 1.0, 1.5, 2.0)))
     found = facts.known(10.0)
     assert facts.dropped[reason] == 1
@@ -145,7 +173,7 @@ def test_what_cannot_be_is_dropped_and_counted(row, reason):
 
 
 def test_a_request_told_of_again_after_its_end_counts_once():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     for _ in range(2):
         facts.add(_rows(_ended("a", 1.0, 1.5, 2.0)))
     assert len(facts.known(3.0).ended) == 1
@@ -153,7 +181,7 @@ def test_a_request_told_of_again_after_its_end_counts_once():
 
 
 def test_names_of_ended_requests_are_forgotten_after_a_while():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     for minute in range(200):
         at = 60.0 * minute
         facts.add(_rows(*(_ended(f"{minute}-{i}", at, at + 0.1, at + 0.2) for i in range(5))))
@@ -166,7 +194,7 @@ def test_state_goes_on_with_the_same_numbers():
     one = _with_cap()
     one.add(_rows(_waits("a", 1.0), _waits("b", 2.0, replica=3), _ended("c", 1.0, 1.2, 2.0)))
     one.known(2.0)
-    other = RequestFacts.from_state(json.loads(json.dumps(one.state())))
+    other = _Told(RequestFacts.from_state(json.loads(json.dumps(one.state()))))
     last = _rows(_ended("a", 1.0, 2.5, 3.0), _waits("d", 2.6), _ended("c", 1.0, 1.2, 2.0))
     found = []
     for facts in (one, other):
@@ -186,7 +214,7 @@ def test_state_goes_on_with_the_same_numbers():
 
 
 def test_many_requests_at_once_find_room():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(_rows(*(_waits(i, float(i) / 100) for i in range(1000))))
     facts.add(_rows(*(_ended(i, float(i) / 100, 20.0, 21.0) for i in range(1000))))
     found = facts.known(21.0)
@@ -209,7 +237,7 @@ def test_samples_become_columns_with_a_code_for_each_replica_of_an_arm():
 
 
 def test_nothing_at_all_is_nothing():
-    facts = RequestFacts(0.0)
+    facts = _Told()
     facts.add(columns([], Replicas()))
     found = facts.known(1.0)
     assert len(found.arrivals.at) == len(found.failures.at) == len(found.ended) == 0

@@ -12,7 +12,7 @@ def _span(counts, canaries=1):
     replica = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
     is_canary = np.arange(len(counts)) >= len(counts) - canaries
     zeros = np.zeros(len(replica))
-    return Values(zeros, is_canary[replica], replica, zeros), is_canary
+    return Values(zeros, is_canary[replica], replica, zeros, zeros), is_canary
 
 
 def _after(counts, spans=40, canaries=1):

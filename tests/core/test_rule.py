@@ -10,7 +10,7 @@ from guard.core import step_tally
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
 from guard.core.objectives import ErrorObjective, LatencyObjective, judge_ratio
-from guard.core.rule import THRESHOLD, Rule, RuleSettings
+from guard.core.rule import ALPHA, Rule, RuleSettings
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.verdict import Verdict
 
@@ -23,10 +23,10 @@ def _rule(min_requests=20, weight=50, **chosen):
 
 def _probe(i, at, arm, outcome=Outcome.OK, ttft=0.2):
     return RequestSample(
-        f"{arm}-{i}",
+        f"{arm}-{at}",
         Source.PROBE,
         arm,
-        pair_id=str(i),
+        pair_id=str(at),
         replica=f"{arm}-pod",
         scheduled_at=at,
         first_token_at=at + ttft if outcome is Outcome.OK else None,
@@ -69,7 +69,7 @@ def test_healthy_canary_passes_with_every_check_stating_its_figures():
     judgement = rule.judge_step_end(205.0)
     assert judgement.verdict is Verdict.PASS
     assert judgement.deciding is None
-    assert judgement.evidence < THRESHOLD == judgement.threshold
+    assert judgement.evidence < 1 / ALPHA == judgement.threshold
     checks = _by_name(judgement)
     assert {"objective-ttft-p95", "objective-errors", "errors-live", "ttft-live"} <= checks.keys()
     assert checks["errors-live"].samples == 100
@@ -140,7 +140,7 @@ def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
     assert "undecided" not in judgement.deciding.detail
     assert judgement.deciding.signal == "errors"
     assert judgement.deciding.evidence >= judgement.deciding.threshold
-    assert judgement.evidence >= THRESHOLD
+    assert judgement.evidence >= judgement.threshold
 
 
 def test_a_step_is_not_left_on_evidence_of_harm_short_of_a_fail():

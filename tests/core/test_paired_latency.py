@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from guard.core.ttft_evidence import TtftEvidence
+from guard.core.latency_evidence import LatencyEvidence
 
 ALONE = 555.0  # what TTFT needs by itself: 111 / .20
 
@@ -24,12 +24,16 @@ def _ratios(seed, *, slower=1.0, seconds=600.0, every=2.0, sd=0.1, queueing=0.0,
     return arms[0] - arms[1] + rng.normal(0, own * math.sqrt(2), n) + math.log(slower)
 
 
+def _add(evidence, at, log_ratio):
+    evidence.add_pairs(np.array([at]), np.array([log_ratio]))
+
+
 def _run(ratios, every=2.0):
     """The evidence after all pairs, and when it first reached the threshold."""
-    evidence, reached = TtftEvidence(0.0), None
+    evidence, reached = LatencyEvidence("ttft", 0.0), None
     for i, d in enumerate(ratios):
         at = (i + 1) * every
-        evidence.add(at, math.exp(d), 1.0)
+        _add(evidence, at, d)
         if i % 5 == 4 and reached is None and evidence.evidence(at) >= ALONE:
             reached = at
     return evidence, reached
@@ -61,16 +65,15 @@ def test_three_times_the_ttft_is_found(rollouts):
 def test_effect_stands_with_an_interval_that_holds_it():
     evidence, _ = _run(_ratios(1, slower=2.0))
     evidence.evidence(1200.0)
-    low, high = evidence.effect_interval
+    ratio, low, high = evidence.effect
     assert low < 2.0 < high
-    assert low < evidence.effect_ratio < high
+    assert low < ratio < high
 
 
 def test_nothing_seen_is_no_evidence():
-    evidence = TtftEvidence(0.0)
-    assert evidence.evidence(500.0) == 1.0
-    assert evidence.effect_ratio is None
-    assert evidence.effect_interval is None
+    evidence = LatencyEvidence("ttft", 0.0)
+    assert evidence.evidence(500.0) == pytest.approx(1.0)
+    assert evidence.effect is None
 
 
 def test_one_stuck_request_is_not_a_slowdown():
@@ -80,23 +83,22 @@ def test_one_stuck_request_is_not_a_slowdown():
     assert _run(stuck)[0].evidence(120.0) < 20
 
 
-def test_values_that_are_no_latency_are_ignored():
-    evidence = TtftEvidence(0.0)
-    evidence.add(1.0, 0.0, 1.0)
-    evidence.add(1.0, 1.0, -1.0)
-    evidence.evidence(20.0)
-    assert evidence.pairs == 0
+def test_pairs_that_are_no_number_are_ignored():
+    evidence = LatencyEvidence("ttft", 0.0)
+    evidence.add_pairs(np.array([1.0, math.nan]), np.array([math.inf, 0.1]))
+    assert evidence.evidence(20.0) == 1.0
+    assert evidence.seen.pairs == 0
 
 
 def test_resumed_evidence_goes_on_with_the_same_numbers():
     ratios = _ratios(7, slower=1.5, seconds=300)
-    whole, first = TtftEvidence(0.0), TtftEvidence(0.0)
+    whole, first = LatencyEvidence("ttft", 0.0), LatencyEvidence("ttft", 0.0)
     for i, d in enumerate(ratios):
-        whole.add(2.0 * i, math.exp(d), 1.0)
+        _add(whole, 2.0 * i, d)
     for i, d in enumerate(ratios[:70]):
-        first.add(2.0 * i, math.exp(d), 1.0)
+        _add(first, 2.0 * i, d)
     first.evidence(133.0)
-    second = TtftEvidence.from_state(json.loads(json.dumps(first.state())))
+    second = LatencyEvidence.from_state(json.loads(json.dumps(first.state())))
     for i, d in enumerate(ratios[70:], 70):
-        second.add(2.0 * i, math.exp(d), 1.0)
+        _add(second, 2.0 * i, d)
     assert second.evidence(300.0) == whole.evidence(300.0)

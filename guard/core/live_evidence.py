@@ -1,0 +1,314 @@
+"""All evidence of one rollout on live traffic: what sources delivered in, an e-value a signal out.
+
+Owns which source speaks for which signal, and that none is mixed with another: errors are judged per source,
+and their e-values averaged; TTFT and ITL come from one source that sees users' requests one by one, and TTFT
+from pairs of probes. Owns what is left out: latencies of cold replicas (DESIGN 5.8). Refuses to decide.
+
+Before the first step nothing is compared: what comes earlier is the baseline's history, held back until the
+step's start and fleet are known. Times are seconds on one clock.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from guard.core.blocks import CounterBlock, PodEvent
+from guard.core.comparison import PairedItem
+from guard.core.error_evidence import ErrorEvidence, Observed
+from guard.core.latency_evidence import LatencyEvidence
+from guard.core.latency_ranks import MARGINS, LatencyRanks
+from guard.core.observations import Latencies, Requests, requests_from_json, requests_to_json
+from guard.core.probe_pairs import ProbePairs
+from guard.core.quality_evidence import QualityEvidence
+from guard.core.request_columns import Replicas, columns
+from guard.core.request_facts import Facts, RequestFacts
+from guard.core.samples import RequestSample, Source
+from guard.core.small_fleet import TTFT_MARGIN, Signal
+
+SMALL_FLEET = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
+LARGE_FLEET = {"ttft": 0.25, "itl": 0.15, "errors": 0.30, "quality": 0.30}
+LARGE_FLEET_REPLICAS = 8
+EARLY_BATCHES = 4000  # of history held back, the oldest go first; arbitrary
+# Of latency, own requests (probes, load) say what pairs of them say; a gateway's counters say nothing.
+News = tuple[Source, Facts]
+_LATENCIES: tuple[Signal, ...] = ("ttft", "itl")
+_ONE_BY_ONE = frozenset({Source.USER, Source.ACCESS_LOG, Source.SIMULATED})
+
+
+class LiveEvidence:
+    """Feed it, call `advance`, read `e_values`; compares nothing before `start_step`."""
+
+    def __init__(self, planned_seconds: float, warm_up_seconds: float) -> None:
+        self._planned_seconds = planned_seconds
+        self._warm_up_seconds = warm_up_seconds
+        self._start: float | None = None
+        self._early: list[tuple[Source, Requests | list[CounterBlock]]] = []
+        self._facts: dict[Source, RequestFacts] = {}
+        self._ready: dict[int, float] = {}  # by replica code
+        self._latency_source: Source | None = None
+        self.replicas = Replicas()
+        self.large_fleet = False
+        self.errors: dict[Source, ErrorEvidence] = {}
+        self.latency: dict[str, LatencyEvidence | LatencyRanks] = {}
+        self.pairs = ProbePairs(warm_up_seconds)
+        self.of_pairs: LatencyEvidence | None = None  # a large fleet's; a small one's pairs are in `latency`
+        self.quality = QualityEvidence()
+        self.quality_pairs = 0
+        self.cold = 0
+        self._canary_requests: dict[str, int] = dict.fromkeys(_LATENCIES, 0)
+
+    @property
+    def start(self) -> float | None:
+        """When the first step began."""
+        return self._start
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """What each signal's e-value counts in the sum (DECISION, combination)."""
+        return LARGE_FLEET if self.large_fleet else SMALL_FLEET
+
+    def start_step(self, now: float, weight_percent: int, canary: int, baseline: int) -> list[News]:
+        """A step begins with so many replicas an arm; the first one's fleet decides how latency is judged.
+
+        Returns:
+            What the history held back has to tell.
+        """
+        found: list[News] = []
+        if self._start is None:
+            self.large_fleet = baseline >= LARGE_FLEET_REPLICAS
+            found = self._begin(now)
+        self.pairs.start_step(weight_percent)
+        for evidence in self.errors.values():
+            evidence.start_step()
+        for latency in [*self.latency.values(), *([self.of_pairs] if self.of_pairs else [])]:
+            latency.start_step(now, canary, baseline)
+        return found
+
+    def _begin(self, start: float) -> list[News]:
+        self._start, planned = start, self._planned_seconds
+        kind = LatencyRanks if self.large_fleet else LatencyEvidence
+        self.latency = {signal: kind(signal, start, planned) for signal in _LATENCIES}
+        self.of_pairs = LatencyEvidence("ttft", start, planned) if self.large_fleet else None
+        early, self._early = self._early, []
+        found = []
+        for source, what in early:
+            if isinstance(what, Requests):
+                found += self.add_requests(source, what)
+            else:
+                self.add_blocks(what)
+        return found
+
+    def add_samples(self, samples: Iterable[RequestSample]) -> list[News]:
+        """Requests as objects; one that still waits may be given again when more is known."""
+        by_source: dict[Source, list[RequestSample]] = {}
+        for sample in samples:
+            by_source.setdefault(sample.source, []).append(sample)
+            self.pairs.add(sample)
+        found = []
+        for source, mine in by_source.items():
+            last = {sample.request_id: sample for sample in mine}
+            found += self.add_requests(source, columns(list(last.values()), self.replicas))
+        return found
+
+    def add_requests(self, source: Source, rows: Requests) -> list[News]:
+        """Requests in columns, replicas by the codes of `replicas`; returns what they tell.
+
+        Nothing before the first step.
+        """
+        if self._start is None:
+            self._early = [*self._early[-EARLY_BATCHES:], (source, rows)]
+            return []
+        if source not in self._facts:
+            self._facts[source] = RequestFacts(self._start)
+        new = self._facts[source].add(rows)
+        self._take(source, new)
+        return [(source, new)]
+
+    def add_blocks(self, blocks: Iterable[CounterBlock]) -> None:
+        """Counters; one block's requests are of one arm, and of one replica where that is known."""
+        blocks = [block for block in blocks if block.requests > 0]
+        if self._start is None:
+            self._early += [(block.source, [block]) for block in blocks]
+            return
+        for block in blocks:
+            seen = Observed(block.end, block.arm, block.replica, block.requests, block.bad)
+            self._errors_of(block.source).add(seen)
+
+    def add_event(self, event: PodEvent) -> None:
+        self.pairs.add_event(event)
+        code = self.replicas.code(event.arm, event.replica)
+        if event.kind == "ready":
+            self._ready[code] = event.at
+        elif event.kind == "gone":
+            self._ready.pop(code, None)
+
+    def add_pairs(self, items: Iterable[PairedItem]) -> None:
+        """Eval items that both arms answered, in that order."""
+        for item in items:
+            self.quality.add(item)
+            self.quality_pairs += 1
+
+    def advance(self, now: float) -> list[News]:
+        """Takes in who has waited too long by `now`."""
+        found = []
+        for source, facts in self._facts.items():
+            new = facts.expire(now)
+            self._take(source, new)
+            found.append((source, new))
+        self._take_pairs(now)
+        return found
+
+    def waiting(self) -> list[tuple[Source, Requests]]:
+        """Requests of each source that have not ended."""
+        return [(source, facts.waiting()) for source, facts in self._facts.items()]
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Input that cannot be, by reason."""
+        found: dict[str, int] = {}
+        for facts in self._facts.values():
+            for reason, n in facts.dropped.items():
+                found[reason] = found.get(reason, 0) + n
+        return {reason: n for reason, n in found.items() if n}
+
+    def _take(self, source: Source, new: Facts) -> None:
+        errors = self._errors_of(source)
+        errors.add_arrivals(new.arrivals)
+        errors.add_failures(new.failures)
+        if source not in _ONE_BY_ONE or not (len(new.ttft.at) or len(new.itl.at)):
+            return
+        self._latency_source = self._latency_source or source
+        if source is self._latency_source:
+            for signal, seen in (("ttft", self._warm(new.ttft)), ("itl", self._warm(new.itl))):
+                self.latency[signal].add(seen)
+                self._canary_requests[signal] += int((seen.canary & (seen.at >= (self._start or 0.0))).sum())
+
+    def _take_pairs(self, now: float) -> None:
+        known = self.pairs.known(now)
+        evidence = self.of_pairs or self.latency.get("ttft")
+        if known and isinstance(evidence, LatencyEvidence):
+            at, log_ratio = np.array(known).T
+            evidence.add_pairs(at, log_ratio)
+
+    def _warm(self, seen: Latencies) -> Latencies:
+        """Without those of replicas that became ready less than the warm-up before."""
+        cold = np.zeros(len(seen.at), bool)
+        for code, ready in self._ready.items():
+            mine = seen.replica == code
+            cold |= mine & (seen.at >= ready) & (seen.at < ready + self._warm_up_seconds)
+        if not cold.any():
+            return seen
+        self.cold += int(cold.sum())
+        warm = ~cold
+        return Latencies(
+            seen.at[warm], seen.canary[warm], seen.replica[warm], seen.seconds[warm], seen.in_flight[warm]
+        )
+
+    def _errors_of(self, source: Source) -> ErrorEvidence:
+        if source not in self.errors:
+            self.errors[source] = ErrorEvidence(self._start or 0.0, self._planned_seconds)
+        return self.errors[source]
+
+    def e_values(self, now: float) -> dict[str, float]:
+        """An e-value a signal; 1 where nothing could be said."""
+        sources = [evidence.evidence(now) for evidence in self.errors.values()]
+        return {
+            "ttft": self._ttft(now),
+            "itl": self.latency["itl"].evidence(now) if self.latency else 1.0,
+            "errors": sum(sources) / len(sources) if sources else 1.0,
+            "quality": self.quality.evidence(),
+        }
+
+    def _ttft(self, now: float) -> float:
+        if not self.latency:
+            return 1.0
+        of_users = self.latency["ttft"].evidence(now)
+        if self.of_pairs is None or not self.of_pairs.seen.pairs:
+            return of_users
+        of_pairs = self.of_pairs.evidence(now)
+        return of_pairs if self._latency_source is None else (of_users + of_pairs) / 2
+
+    def of_latency(self, signal: str) -> LatencyEvidence | LatencyRanks | None:
+        """What speaks for a latency: users' requests, else pairs of probes."""
+        if signal == "ttft" and self.of_pairs and self.of_pairs.seen.pairs and self._latency_source is None:
+            return self.of_pairs
+        return self.latency.get(signal)
+
+    def margin(self, signal: str) -> float:
+        """The ratio of a latency that is still no harm."""
+        known = self.of_latency(signal)
+        if isinstance(known, LatencyEvidence):
+            return known.margin
+        return MARGINS[signal] if self.large_fleet else TTFT_MARGIN
+
+    def pairs_seen(self, signal: str) -> int:
+        """Pairs of probes behind a latency."""
+        known = self.of_latency(signal)
+        return known.seen.pairs if isinstance(known, LatencyEvidence) else 0
+
+    def requests_seen(self, signal: str) -> int:
+        """The canary's own requests behind a latency, since the first step."""
+        return self._canary_requests[signal]
+
+    def load_differs(self, signal: str) -> bool:
+        """The arms' loads are so far apart that live requests show neither a slowdown nor its absence."""
+        known = self.of_latency(signal)
+        return isinstance(known, LatencyEvidence) and known.load_differs
+
+    def hold_values(self, now: float) -> dict[str, float]:
+        """Evidence that counts a slower machine as harm, too: it holds, and never rolls back."""
+        small = {s: e for s, e in self.latency.items() if isinstance(e, LatencyEvidence)}
+        return {signal: evidence.hold_evidence(now) for signal, evidence in small.items()}
+
+    def state(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "start": self._start,
+            "large_fleet": self.large_fleet,
+            "early": [_early_to_json(source, what) for source, what in self._early],
+            "facts": {str(source): facts.state() for source, facts in self._facts.items()},
+            "ready": [[code, at] for code, at in self._ready.items()],
+            "latency_source": self._latency_source,
+            "replicas": self.replicas.names,
+            "errors": {str(source): evidence.state() for source, evidence in self.errors.items()},
+            "latency": {signal: evidence.state() for signal, evidence in self.latency.items()},
+            "pairs": self.pairs.state(),
+            "of_pairs": self.of_pairs.state() if self.of_pairs else None,
+            "quality": {"wealth": self.quality.wealth, "pairs": self.quality_pairs},
+            "cold": self.cold,
+            "canary_requests": self._canary_requests,
+        }
+
+    @classmethod
+    def from_state(cls, planned_seconds: float, warm_up_seconds: float, state: Mapping[str, Any]) -> Self:
+        self = cls(planned_seconds, warm_up_seconds)
+        self._start, self.large_fleet, self.cold = state["start"], state["large_fleet"], state["cold"]
+        self._early = [_early_from_json(*row) for row in state["early"]]
+        self._facts = {Source(s): RequestFacts.from_state(f) for s, f in state["facts"].items()}
+        self._ready = dict(state["ready"])
+        self._latency_source = Source(state["latency_source"]) if state["latency_source"] else None
+        self.replicas = Replicas(state["replicas"])
+        self.errors = {Source(s): ErrorEvidence.from_state(e) for s, e in state["errors"].items()}
+        kind = LatencyRanks if self.large_fleet else LatencyEvidence
+        self.latency = {signal: kind.from_state(e) for signal, e in state["latency"].items()}
+        self.pairs = ProbePairs.from_state(warm_up_seconds, state["pairs"])
+        self.of_pairs = LatencyEvidence.from_state(state["of_pairs"]) if state["of_pairs"] else None
+        self._canary_requests = dict(state["canary_requests"])
+        self.quality = QualityEvidence(state["quality"]["wealth"])
+        self.quality_pairs = state["quality"]["pairs"]
+        return self
+
+
+def _early_to_json(source: Source, what: Requests | list[CounterBlock]) -> list[Any]:
+    if isinstance(what, Requests):
+        return [str(source), requests_to_json(what), None]
+    return [str(source), None, [block.to_json() for block in what]]
+
+
+def _early_from_json(
+    source: str, rows: Mapping[str, Any] | None, blocks: list[Mapping[str, Any]] | None
+) -> tuple[Source, Requests | list[CounterBlock]]:
+    if rows is not None:
+        return Source(source), requests_from_json(rows)
+    return Source(source), [CounterBlock.from_json(block) for block in blocks or ()]
