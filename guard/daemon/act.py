@@ -79,15 +79,14 @@ class Actor:
         self._set_stable_template(self._plan.canary_template)
 
     def roll_back(self) -> bool:
-        """Returns all traffic to the stable; True once the canary has none.
+        """Returns all traffic to the stable; True once the canary has none of this Change's.
 
         From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
+        What a route gives the canary that another Change has taken meanwhile is that one's, and stays.
         """
         route = self._route_to_canary()
-        if route is not None:
-            if route.weight_percent == 0 and self._left(route):
-                return True
-            self._own(route)
+        if route is not None and self._left(route):
+            return True
         if self._must_restore(route):
             if route is not None and route.weight_percent > 0 and route.phase is None:
                 # Put back what the route said: the next call waits by it until the stable is ready.
@@ -104,10 +103,19 @@ class Actor:
         ours = route is not None and route.change == self._change and route.weight_percent == 0
         return ours and route is not None and route.phase is RoutePhase.PROMOTED
 
-    def finish(self, phase: RoutePhase) -> None:
-        """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too."""
-        if self._route_to_canary() is not None:
-            self.set_weight(0, phase)
+    def finish(self, phase: RoutePhase) -> str | None:
+        """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too.
+
+        Returns:
+            The other Change that has taken the route meanwhile, and keeps it; None where there is none.
+        """
+        route = self._route_to_canary()
+        if route is None:
+            return None
+        if self._taken(route):
+            return route.change
+        self.set_weight(0, phase)
+        return None
 
     def scale_down_canary(self) -> None:
         """Scales the promoted canary to 0; never the next change's, which may have been applied meanwhile.
@@ -120,9 +128,9 @@ class Actor:
             scale(self._client, canary, 0)
 
     def _left(self, route: RouteState) -> bool:
-        """Another change's, or rolled back already: nothing of ours stands there."""
-        rolled_back = (RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK)
-        return route.change not in (self._change, None) or route.phase in rolled_back
+        """Another Change's, or rolled back already: nothing of ours stands there."""
+        rolled_back = route.phase in (RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK)
+        return self._taken(route) or (rolled_back and route.weight_percent == 0)
 
     def _must_restore(self, route: RouteState | None) -> bool:
         """The promotion had begun, as the route says; one without our phase cannot, so the stable does."""
@@ -148,9 +156,12 @@ class Actor:
         if not same_template(own, template):
             replace_template(self._client, stable, template_for(template, own))
 
-    def _own(self, route: RouteState) -> None:
+    def _taken(self, route: RouteState) -> bool:
         # Annotations that someone else's apply has removed do not make the canary's traffic anyone else's.
-        if route.change not in (self._change, None):
+        return route.change not in (self._change, None)
+
+    def _own(self, route: RouteState) -> None:
+        if self._taken(route):
             raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
 
     def _guarded(self, patch: Callable[[RouteState], None]) -> None:

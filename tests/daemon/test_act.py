@@ -276,3 +276,28 @@ def test_a_promotion_is_told_by_the_route_of_its_own_change_alone(
     actor.set_weight(0, RoutePhase.PROMOTED)
     assert actor.promoted()
     assert not Actor(client, NAMESPACE, "ops-2", plan).promoted()
+
+
+def taken_by_another(client: KubernetesClient, plan: Plan, weight: int) -> None:
+    """Someone's apply took our annotations and weights off the route, and another Guard's Change came."""
+    remove_annotations(client)
+    found = client.get(HTTP_ROUTES, NAMESPACE, "chat")
+    for ref in found["spec"]["rules"][0]["backendRefs"]:
+        ref["weight"] = 100 if ref["name"] == "chat-stable" else 0
+    client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
+    other = Actor(client, NAMESPACE, "ops-2", plan)
+    other.claim()
+    other.set_weight(weight, RoutePhase.PROGRESSING)
+
+
+@pytest.mark.parametrize("weight", [0, 10], ids=["without traffic", "with traffic"])
+def test_a_route_that_another_change_took_ends_ours_and_stays_its_own(
+    cluster: FakeCluster, client: KubernetesClient, plan: Plan, actor: Actor, weight: int
+) -> None:
+    actor.claim()
+    actor.set_weight(50, RoutePhase.PROGRESSING)
+    taken_by_another(client, plan, weight)
+    cluster.clear_requests()
+    assert actor.roll_back()
+    assert actor.finish(RoutePhase.ROLLED_BACK) == "ops-2"
+    assert writes(cluster) == []
