@@ -190,7 +190,7 @@ class Daemon:
                 log.error("change %s: cannot go on: %s", name, error)
             return
         if has.lacks:
-            log.error("change %s: goes on without suites and evidence: %s", name, has.lacks)
+            log.error("change %s: goes on without suites: %s", name, has.lacks)
         progress = Progress.from_status(status, self._now())
         recalled = self._recall(subject.uid, progress)
         self._running[name] = self._start(subject, has, progress)

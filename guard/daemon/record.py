@@ -67,7 +67,10 @@ class Subject:
 
 
 class Recorder:
-    """Writes one Change's evidence."""
+    """Writes one Change's evidence.
+
+    `keyless`: why the runtime's key cannot be had; then nobody is asked without it, and no suite begins.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Recorder:
         read_config_map: Callable[[str], Mapping[str, str]],
         api_key: str | None = None,
         *,
+        keyless: str | None = None,
         now: Callable[[], float] = time.time,
         fingerprint: Read = read_fingerprint,
     ) -> None:
@@ -85,6 +89,7 @@ class Recorder:
         self._render = render
         self._read_config_map = read_config_map
         self._api_key = api_key
+        self._keyless = keyless
         self._now = now
         self._folder = OutputFolder(_folder_of(artifacts, subject), [api_key] if api_key else [])
         self._journal = Journal(self._folder)
@@ -99,7 +104,8 @@ class Recorder:
         if route is not None:
             self._journal.saw(now, route)
         promoted = route is not None and route.phase in (RoutePhase.PROMOTING, RoutePhase.PROMOTED)
-        if route is not None and not (promoted and route.change == self._subject.name):
+        ours = promoted and route is not None and route.change == self._subject.name
+        if route is not None and not ours and self._keyless is None:
             port = self._spec.plan.guard.target.runtime.port
             self._fingerprints.ask(seen.endpoints(port, self._api_key), now)
         return seen
@@ -114,8 +120,10 @@ class Recorder:
         """Runs one suite in a process of its own; its files stay in the evidence.
 
         Raises:
-            ConfigurationError: Its dataset or its folder cannot be used: the suite is an ERROR.
+            ConfigurationError: Its key, its dataset or its folder cannot be used: the suite is an ERROR.
         """
+        if self._keyless is not None:
+            raise ConfigurationError(self._keyless)
         try:
             return self._started(stage, suite, candidate, baseline)
         except OSError as error:  # a full disk must not end a tick, which may have to roll back
@@ -187,6 +195,7 @@ class Recorder:
             weights=self._journal.weights() or [WeightPoint(at, weight) for at, weight in run.weights],
             fingerprints=self._fingerprints.known,
             last_known_good=self._subject.last_known_good,
+            keyless=self._keyless,
         )
 
     def _write_raw(self, run: "ChangeRun", recorded: Recorded) -> None:
