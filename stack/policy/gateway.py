@@ -208,7 +208,7 @@ class Gateway:
         if not inside:
             self._refuse(Rule.WORKING_FOLDER, f"{call.cwd!r} is no folder of the workspace")
         folder = self._config.workspace / call.cwd
-        if inside and call.tool == "git" and not git.has_work_tree(folder, self._config.workspace):
+        if inside and call.tool == "git" and git.work_tree(folder, self._config.workspace) is None:
             self._refuse(Rule.WORKING_FOLDER, f"{call.cwd!r} is in no git repository of the workspace")
         return call
 
