@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from guard.adapters.artifacts import OutputFolder
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.kubernetes.client import CONFIG_MAPS, KubernetesClient
 from guard.adapters.kubernetes.secrets import read_secret
@@ -58,11 +59,15 @@ class Without:
 
 @dataclass(frozen=True)
 class Equipment:
-    """One Change's; `lacks` says in words what is missing, None where nothing is."""
+    """One Change's; `lacks` says in words what is missing, None where nothing is.
+
+    `folder` is the Change's own on the guard's volume; None where that cannot be used.
+    """
 
     api_key: str | None
     records: Records
     lacks: str | None = None
+    folder: OutputFolder | None = None
 
     @classmethod
     def of(
@@ -87,7 +92,7 @@ class Equipment:
                 raise
             why = f"the folder for the evidence cannot be used: {error}"
             return cls(None, Without(why), why)
-        return cls(api_key, recorder, keyless)
+        return cls(api_key, recorder, keyless, recorder.folder)
 
     def targets(self, namespace: Namespace, subject: Subject) -> Callable[[], Mapping[Arm, list[Endpoint]]]:
         """Whom probes may ask: nobody without the key, whose absence would look like a canary's errors."""

@@ -23,6 +23,7 @@ from guard.core.change import Intent, Phase, Reason
 from guard.daemon.act import Actor
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.equipment import Equipment
+from guard.daemon.kept_rollback import KeptRollbacks
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Namespace
 from guard.daemon.operator import who
@@ -78,7 +79,7 @@ class Daemon:
         self._stop = threading.Event()
         self._running: dict[str, _Running] = {}
         self._ended: set[str] = set()  # uids; a watch may lag behind our own last write
-        self._unsaved: dict[str, Progress] = {}  # by uid: rollbacks decided while the API took nothing
+        self._kept = KeptRollbacks()
         self._guard_status: dict[str, Any] = {}
 
     def wake(self) -> None:
@@ -192,22 +193,12 @@ class Daemon:
         if has.lacks:
             log.error("change %s: goes on without suites: %s", name, has.lacks)
         progress = Progress.from_status(status, self._now())
-        recalled = self._recall(subject.uid, progress)
+        promoted = Actor(self._client, self._namespace.name, name, subject.spec.plan).promoted
+        recalled = self._kept.recall(subject.uid, has.folder, progress, self._now(), promoted)
         self._running[name] = self._start(subject, has, progress)
         log.info("change %s: begins in phase %s", name, progress.phase)
         if recalled:
             self._save(name, progress)  # the intent first
-
-    def _recall(self, uid: str, progress: Progress) -> bool:
-        """A rollback that was decided before leadership was lost, and written nowhere, stands."""
-        decided = self._unsaved.pop(uid, None)
-        if decided is None or decided.decision is None:
-            return False
-        if progress.phase not in (Phase.TESTING, Phase.PROGRESSING):
-            return False
-        progress.decision, progress.verdict = decided.decision, decided.verdict
-        progress.enter(Phase.ROLLING_BACK, self._now(), decided.decision.reason, decided.decision.message)
-        return True
 
     def _subject(self, change: Object) -> Subject:
         """Raises ConfigurationError when its spec cannot be read."""
@@ -355,9 +346,13 @@ class Daemon:
         quick = _without_messages(document) != _without_messages(running.saved)
         due = self._now() - running.saved_at >= MESSAGE_SECONDS
         if quick or (due and document != running.saved):
-            body = {"status": document}
-            self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
+            try:
+                self._client.patch_merge(CHANGES, self._namespace.name, name, {"status": document}, "status")
+            except TidegateError:
+                self._kept.keep(running.subject.uid, running.has.folder, progress)
+                raise
             running.saved, running.saved_at = document, self._now()
+            self._kept.drop(running.subject.uid, running.has.folder)
 
     def _announce(self, running: _Running, change: Object) -> None:
         """New lines of the timeline, as log lines and Events."""
@@ -420,11 +415,7 @@ class Daemon:
             log.warning("guard %s: its status could not be written: %s", name, error)
 
     def _end(self, name: str) -> None:
-        running = self._running.pop(name)
-        progress = running.run.progress
-        if progress.phase is Phase.ROLLING_BACK and running.saved.get("phase") != Phase.ROLLING_BACK:
-            self._unsaved[running.subject.uid] = progress
-        running.run.stop()
+        self._running.pop(name).run.stop()
 
     def _drop_all(self) -> None:
         for name in list(self._running):

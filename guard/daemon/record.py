@@ -69,7 +69,9 @@ class Subject:
 class Recorder:
     """Writes one Change's evidence.
 
-    `keyless`: why the runtime's key cannot be had; then nobody is asked without it, and no suite begins.
+    Attributes:
+        folder: The Change's own, in which `evidence` is.
+        keyless: Why the runtime's key cannot be had; then nobody is asked without it, and no suite begins.
     """
 
     def __init__(
@@ -89,11 +91,11 @@ class Recorder:
         self._render = render
         self._read_config_map = read_config_map
         self._api_key = api_key
-        self._keyless = keyless
+        self.keyless = keyless
         self._now = now
-        self._folder = OutputFolder(_folder_of(artifacts, subject), [api_key] if api_key else [])
-        self._journal = Journal(self._folder)
-        self._runs = len(list(self._folder.evidence.glob("suites/*")))
+        self.folder = OutputFolder(_folder_of(artifacts, subject), [api_key] if api_key else [])
+        self._journal = Journal(self.folder)
+        self._runs = len(list(self.folder.evidence.glob("suites/*")))
         templates = {Arm.BASELINE: spec.plan.stable_template, Arm.CANARY: spec.plan.canary_template}
         model, version = spec.plan.guard.target.runtime.models[0], f"tidegate {__version__}"
         self._fingerprints = ArmFingerprints(model, fingerprint, templates, version)
@@ -105,7 +107,7 @@ class Recorder:
             self._journal.saw(now, route)
         promoted = route is not None and route.phase in (RoutePhase.PROMOTING, RoutePhase.PROMOTED)
         ours = promoted and route is not None and route.change == self._subject.name
-        if route is not None and not ours and self._keyless is None:
+        if route is not None and not ours and self.keyless is None:
             port = self._spec.plan.guard.target.runtime.port
             self._fingerprints.ask(seen.endpoints(port, self._api_key), now)
         return seen
@@ -122,8 +124,8 @@ class Recorder:
         Raises:
             ConfigurationError: Its key, its dataset or its folder cannot be used: the suite is an ERROR.
         """
-        if self._keyless is not None:
-            raise ConfigurationError(self._keyless)
+        if self.keyless is not None:
+            raise ConfigurationError(self.keyless)
         try:
             return self._started(stage, suite, candidate, baseline)
         except OSError as error:  # a full disk must not end a tick, which may have to roll back
@@ -131,14 +133,14 @@ class Recorder:
 
     def _started(self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
         self._runs += 1
-        out = self._folder.evidence / "suites" / f"{self._runs:02d}-{stage}-{suite.name}"
+        out = self.folder.evidence / "suites" / f"{self._runs:02d}-{stage}-{suite.name}"
         out.mkdir(parents=True, exist_ok=True)
         config = SuitesConfig(
             suites=(self._with_dataset(suite, out),),
             objectives=self._spec.plan.guard.objectives,
             policy=self._spec.plan.guard.promotion.policy,
         )
-        config_file = self._folder.write_evidence(f"suites/{out.name}/{CONFIG_FILE}", config.to_document())
+        config_file = self.folder.write_evidence(f"suites/{out.name}/{CONFIG_FILE}", config.to_document())
         process = start_suite(
             suite.name,
             candidate=candidate.url,
@@ -150,7 +152,7 @@ class Recorder:
             environment={API_KEY_ENV: candidate.api_key} if candidate.api_key else {},
             timeout=seconds(suite.timeout),
         )
-        return _Redacted(process, self._folder)
+        return _Redacted(process, self.folder)
 
     def _with_dataset(self, suite: Suite, out: Path) -> Suite:
         """The suite with its ConfigMap's items in a file, where it names one; the copy is evidence.
@@ -174,10 +176,10 @@ class Recorder:
         self._judge_last_step(run)
         recorded = self._recorded(run)
         self._write_raw(run, recorded)
-        report = seal_report(self._folder, change_report(run, self._subject.name, self._spec, recorded))
+        report = seal_report(self.folder, change_report(run, self._subject.name, self._spec, recorded))
         for name, content in self._render(report).items():
-            self._folder.write(name, content)
-        return Sealed(str(self._folder.path), f"sha256:{report.files[-1].sha256}")
+            self.folder.write(name, content)
+        return Sealed(str(self.folder.path), f"sha256:{report.files[-1].sha256}")
 
     def _judge_last_step(self, run: "ChangeRun") -> None:
         """A Change that ends in a step by other means than a decision on it: as the rule saw it then."""
@@ -195,12 +197,12 @@ class Recorder:
             weights=self._journal.weights() or [WeightPoint(at, weight) for at, weight in run.weights],
             fingerprints=self._fingerprints.known,
             last_known_good=self._subject.last_known_good,
-            keyless=self._keyless,
+            keyless=self.keyless,
         )
 
     def _write_raw(self, run: "ChangeRun", recorded: Recorded) -> None:
         progress, offset = run.progress, run.clock_offset
-        evidence, write = self._folder.evidence, self._folder.write_evidence
+        evidence, write = self.folder.evidence, self.folder.write_evidence
         start = _first_step_at(progress)
         write("plan.json", self._spec.to_document())
         write("status.json", progress.to_status(len(self._spec.plan.guard.steps)))
