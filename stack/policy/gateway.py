@@ -164,7 +164,7 @@ class Gateway:
             except Refused as refused:
                 return self._deny(asked, refused)
         except AuditError as error:
-            return self._unrecorded(asked, error)
+            return self._unrecorded(asked, f"denied, because it cannot be recorded: {error}", "deny")
         except StateError as error:
             return Answer(503, {"reason": str(error)})
 
@@ -245,13 +245,11 @@ class Gateway:
     def _run(self, asked: Asked, record: Record) -> Answer:
         assert asked.call is not None
         outcome = self._executor.run(asked.call)
-        self._audit.append(
-            kind="result",
-            request_id=asked.request_id,
-            of=record["seq"],
-            exit_code=outcome.exit_code,
-            timed_out=outcome.timed_out,
-        )
+        end = {"of": record["seq"], "exit_code": outcome.exit_code, "timed_out": outcome.timed_out}
+        try:
+            self._audit.append(kind="result", request_id=asked.request_id, **end)
+        except AuditError as error:
+            return self._unrecorded(asked, f"it ran, and its end could not be recorded: {error}", "allow")
         answer = {"decision": "allow", "risk": record["risk"], "request_id": asked.request_id}
         return Answer(200, answer | {"audit_seq": record["seq"]} | asdict(outcome))
 
@@ -281,12 +279,11 @@ class Gateway:
             self._alerts.raise_for(record)
         return Answer(_STATUS.get(refused.rule, 403), answer)
 
-    def _unrecorded(self, asked: Asked, error: AuditError) -> Answer:
+    def _unrecorded(self, asked: Asked, reason: str, decision: str) -> Answer:
         """No record, no action. That itself is worth an alert."""
-        reason = f"denied, because it cannot be recorded: {error}"
         fields = _of_denied(asked, Refused(Rule.NOT_ALLOWED, reason))
         self._alerts.raise_for(fields | {"seq": 0, "at": "", "rule": "audit-unavailable"})
-        return Answer(503, {"decision": "deny", "rule": "audit-unavailable", "reason": reason})
+        return Answer(503, {"decision": decision, "rule": "audit-unavailable", "reason": reason})
 
 
 def _of_denied(asked: Asked, refused: Refused) -> dict[str, Any]:
