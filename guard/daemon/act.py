@@ -13,7 +13,7 @@ from guard.adapters.routers.httproute import RouteState, move_weight, read_route
 from guard.adapters.workloads import replace_template, rolled_out, same_template, scale, template_for
 from guard.api.change import Plan
 from guard.core.change import RESTING, RoutePhase
-from guard.errors import ConflictError, NotFoundError
+from guard.errors import ConfigurationError, ConflictError, NotFoundError
 
 # From which phases a phase may be written: nobody turns a rollback around, however late their patch comes.
 _BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
@@ -23,6 +23,9 @@ _BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
     RoutePhase.ROLLING_BACK: {RoutePhase.PROGRESSING, RoutePhase.PROMOTING, RoutePhase.ROLLING_BACK, None},
     RoutePhase.ROLLED_BACK: {RoutePhase.PROGRESSING, RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK, None},
 }
+CLAIMED = frozenset({RoutePhase.PROGRESSING, RoutePhase.ROLLING_BACK})
+"""Phases that a route can be brought to rest from at once; out of Promoting the stable comes first."""
+
 ATTEMPTS = 5  # of a guarded patch; each begins with a fresh read
 
 
@@ -64,7 +67,7 @@ class Actor:
                 raise ConflictError(f"the route is {route.phase}, which cannot become {phase}")
             move_weight(self._client, route, percent, phase, self._change)
 
-        self._guarded(move)
+        _guarded(self._route, move)
 
     def copy_template(self) -> None:
         """Gives the stable the promoted template.
@@ -164,16 +167,6 @@ class Actor:
         if self._taken(route):
             raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
 
-    def _guarded(self, patch: Callable[[RouteState], None]) -> None:
-        """Tries with fresh reads: others (the gateway's status, a person) write to the route, too."""
-        for attempt in range(ATTEMPTS):
-            try:
-                patch(self._route())
-                return
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-
     def _route_to_canary(self) -> RouteState | None:
         """None where there is nothing to take back: the route is gone, or without the canary's Service."""
         try:
@@ -190,3 +183,45 @@ class Actor:
 
     def _deployment(self, name: str) -> Object:
         return self._client.get(DEPLOYMENTS, self._namespace, name)
+
+
+def release(client: KubernetesClient, namespace: str, change: str, spec: Any) -> bool:
+    """Leaves at rest, at weight 0, the route that is claimed by a Change which ends without having begun.
+
+    Args:
+        spec: The Change's, as it stands on the API; it may be one that nobody can read.
+    Returns:
+        False where the route is gone, nobody's or another Change's, or went further than a claim.
+    Raises:
+        ConfigurationError: The spec does not say which route, or the route is not as it says.
+        ConflictError: Others wrote to it at every attempt.
+    """
+    try:
+        target = spec["plan"]["guard"]["target"]
+        services = target["stable"]["service"], target["canary"]["service"]
+        name = target["route"]["name"]
+    except (LookupError, TypeError) as error:
+        raise ConfigurationError("its plan does not say which route") from error
+    left = []
+
+    def leave(route: RouteState) -> None:
+        if route.change == change and route.phase in CLAIMED:
+            move_weight(client, route, 0, RoutePhase.ROLLED_BACK, change)
+            left.append(route)
+
+    try:
+        _guarded(lambda: read_route(client.get(HTTP_ROUTES, namespace, name), *services), leave)
+    except NotFoundError:
+        return False
+    return bool(left)
+
+
+def _guarded(read: Callable[[], RouteState], patch: Callable[[RouteState], None]) -> None:
+    """Tries with fresh reads: others (the gateway's status, a person) write to the route, too."""
+    for attempt in range(ATTEMPTS):
+        try:
+            patch(read())
+            return
+        except ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise

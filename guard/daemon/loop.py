@@ -20,7 +20,7 @@ from guard.api.change import ChangeSpec, frozen_digest
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
 from guard.core.change import Intent, Phase, Reason
-from guard.daemon.act import Actor
+from guard.daemon.act import Actor, release
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.equipment import Equipment
 from guard.daemon.kept_rollback import KeptRollbacks
@@ -377,10 +377,22 @@ class Daemon:
         now = self._now()
         progress = Progress(opened_at=now, stage_started_at=now)
         progress.generation = change["metadata"].get("generation")
+        self._release_route(change, progress)
         progress.end(reason, now, message)
         log.warning("change %s: %s: %s", name, reason, message)
         body = {"status": progress.to_status(0)}
         self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
+
+    def _release_route(self, change: Object, progress: Progress) -> None:
+        """A predecessor may have claimed it, and died before it could say so."""
+        name = change["metadata"]["name"]
+        try:
+            if release(self._client, self._namespace.name, name, change["spec"]):
+                progress.note(
+                    progress.opened_at, "RouteReleased", "the route that it had claimed is at rest again"
+                )
+        except ConfigurationError as error:
+            log.warning("change %s: a route that it may have claimed is left as it is: %s", name, error)
 
     def _check_guard(self, guard: Object) -> None:
         """Says on the Guard whether it can be used, if not, why, and which Change is under way."""

@@ -3,10 +3,11 @@
 Owns the record of why, and what is said at the end. Refuses to decide that there is one.
 """
 
-from guard.core.change import RESTING, Phase, Reason, RoutePhase
+from guard.core.change import Phase, Reason, RoutePhase
 from guard.core.check import SuiteResult
 from guard.core.decision import RollBack
 from guard.core.verdict import Verdict
+from guard.daemon.act import CLAIMED
 from guard.daemon.analyse import Opinion
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts
@@ -46,7 +47,7 @@ class Rollback:
     def leave_claimed_route(self) -> None:
         """Claimed by a predecessor that died before it could say so: it would be held for ever."""
         route = self._parts.look().route
-        ours = route is not None and route.change == self._parts.name and route.phase not in RESTING
+        ours = route is not None and route.change == self._parts.name and route.phase in CLAIMED
         if ours and self._parts.enforces:
             self._leave_route()
 

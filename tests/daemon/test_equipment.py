@@ -7,12 +7,14 @@ import pytest
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.evidence import open_evidence, read_report
 from guard.adapters.evidence_check import verify
-from guard.adapters.kubernetes.client import CHANGES, SECRETS, KubernetesClient, Object
+from guard.adapters.kubernetes.client import CHANGES, HTTP_ROUTES, SECRETS, KubernetesClient, Object
 from guard.adapters.opening import change_document
+from guard.adapters.routers.httproute import CHANGE, PHASE
 from guard.api.change import ChangeSpec, Plan, freeze
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
 from guard.core.change import Intent, Phase
+from guard.daemon.act import Actor
 from guard.daemon.equipment import Equipment
 from guard.daemon.progress import Progress
 from guard.daemon.record import Subject
@@ -131,3 +133,17 @@ def test_without_its_key_no_suite_runs_and_no_probe_is_sent(
     with pytest.raises(ConfigurationError, match="secrets/key"):
         has.records.start_suite("step-1", keyed.guard.suites.before_traffic[0], canary, None)
     assert not has.targets(None, None)()  # type: ignore[arg-type]
+
+
+def test_a_change_that_was_claimed_and_cannot_begin_any_more_gives_its_route_back(
+    client: KubernetesClient, keyed: Plan, guard: None, tmp_path: Path
+) -> None:
+    client.create(SECRETS, NAMESPACE, {**SECRET, "stringData": {"other": "abcdefgh"}})
+    Actor(client, NAMESPACE, "ops-1", keyed).claim()
+    client.create(CHANGES, NAMESPACE, change_document("ops-1", "chat", "OPS-1", "R1", "ann", keyed))
+    with guarding(client, tmp_path):
+        status = until(client, CHANGES, "ops-1", is_finished)["status"]
+    assert status["reason"] == "Refused"
+    assert [entry["kind"] for entry in status["timeline"]] == ["RouteReleased", "Refused"]
+    annotations = client.get(HTTP_ROUTES, NAMESPACE, "chat")["metadata"]["annotations"]
+    assert annotations == {PHASE: "RolledBack", CHANGE: "ops-1"}
