@@ -12,7 +12,8 @@ from guard.adapters.kubernetes.client import CHANGES, KubernetesClient, Object
 from guard.adapters.kubernetes.events import emit
 from guard.core.change import Intent, Phase, Reason
 from guard.daemon.act import release
-from guard.daemon.progress import QUEUED, Progress, rfc3339
+from guard.daemon.clock import rfc3339
+from guard.daemon.progress import QUEUED, Progress
 from guard.errors import ConfigurationError
 
 MESSAGE_SECONDS = 10.0

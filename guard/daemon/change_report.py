@@ -28,7 +28,9 @@ from guard.core.fingerprint import Fingerprint, confounders
 from guard.core.samples import Arm
 from guard.core.series import TrafficBin, WeightPoint, points
 from guard.core.verdict import Verdict, combine
-from guard.daemon.progress import Decision, Progress, rfc3339
+from guard.daemon.clock import rfc3339
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.daemon.rollback import AFTER_ROLLBACK
 from guard.daemon.templates import template_differences
 

@@ -10,8 +10,8 @@ from typing import Any
 from guard.adapters.kubernetes.client import GUARDS, KubernetesClient, Object
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
+from guard.daemon.clock import rfc3339
 from guard.daemon.observe import Namespace
-from guard.daemon.progress import rfc3339
 from guard.errors import ConfigurationError, NotFoundError, TidegateError
 
 log = logging.getLogger("tidegate.guard")

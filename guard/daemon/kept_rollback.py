@@ -16,7 +16,8 @@ from typing import Any
 from guard.adapters.artifacts import OutputFolder
 from guard.core.change import Phase
 from guard.core.verdict import Verdict
-from guard.daemon.progress import Decision, Progress
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.errors import ConfigurationError
 
 FILE = "intent.json"

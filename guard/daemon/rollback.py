@@ -11,7 +11,7 @@ from guard.daemon.act import CLAIMED
 from guard.daemon.analyse import Opinion
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts
-from guard.daemon.progress import Decision
+from guard.daemon.recorded_decision import Decision
 
 AFTER_ROLLBACK = "after-rollback"
 

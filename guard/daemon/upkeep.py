@@ -19,10 +19,10 @@ from guard.core.change import Phase
 from guard.core.notification import Notification, ProbeFacts, Signal
 from guard.core.verdict import Verdict
 from guard.daemon.change_run import ChangeRun
+from guard.daemon.clock import rfc3339
 from guard.daemon.news import News, held
 from guard.daemon.notify import Notifier
 from guard.daemon.observe import Namespace
-from guard.daemon.progress import rfc3339
 from guard.daemon.record import Render
 from guard.daemon.schedule import Ended
 from guard.daemon.scheduled_run import Judge

@@ -11,7 +11,8 @@ from guard.adapters.artifacts import OutputFolder
 from guard.core.change import Phase
 from guard.core.verdict import Verdict
 from guard.daemon.kept_rollback import FILE, KeptRollbacks
-from guard.daemon.progress import Decision, Progress
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.errors import ConfigurationError
 
 NOW = 1_800_000_000.0

@@ -5,7 +5,8 @@ import pytest
 from guard.core.change import Intent, Phase, Reason, RoutePhase
 from guard.core.check import Check
 from guard.core.verdict import Verdict
-from guard.daemon.progress import Decision, Progress
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.errors import UnreachableError
 from tests.daemon.harness import CANARY, STABLE, START, Harness
 from tests.daemon.test_change_run import GOOD
