@@ -10,7 +10,7 @@ from guard.adapters.routers.httproute import CHANGE, PHASE, RouteState, read_rou
 from guard.adapters.workloads import same_template
 from guard.api.change import Plan
 from guard.core.change import RoutePhase
-from guard.daemon.act import Actor, release
+from guard.daemon.act import Actor
 from guard.errors import ConfigurationError, ConflictError
 from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
@@ -276,82 +276,3 @@ def test_a_promotion_is_told_by_the_route_of_its_own_change_alone(
     actor.set_weight(0, RoutePhase.PROMOTED)
     assert actor.promoted()
     assert not Actor(client, NAMESPACE, "ops-2", plan).promoted()
-
-
-def taken_by_another(client: KubernetesClient, plan: Plan, weight: int) -> None:
-    """Someone's apply took our annotations and weights off the route, and another Guard's Change came."""
-    remove_annotations(client)
-    found = client.get(HTTP_ROUTES, NAMESPACE, "chat")
-    for ref in found["spec"]["rules"][0]["backendRefs"]:
-        ref["weight"] = 100 if ref["name"] == "chat-stable" else 0
-    client.replace(HTTP_ROUTES, NAMESPACE, "chat", found)
-    other = Actor(client, NAMESPACE, "ops-2", plan)
-    other.claim()
-    other.set_weight(weight, RoutePhase.PROGRESSING)
-
-
-@pytest.mark.parametrize("weight", [0, 10], ids=["without traffic", "with traffic"])
-def test_a_route_that_another_change_took_ends_ours_and_stays_its_own(
-    cluster: FakeCluster, client: KubernetesClient, plan: Plan, actor: Actor, weight: int
-) -> None:
-    actor.claim()
-    actor.set_weight(50, RoutePhase.PROGRESSING)
-    taken_by_another(client, plan, weight)
-    cluster.clear_requests()
-    assert actor.roll_back()
-    assert actor.finish(RoutePhase.ROLLED_BACK) == "ops-2"
-    assert writes(cluster) == []
-
-
-@pytest.mark.parametrize("weight", [0, 10])
-def test_a_claim_of_a_change_that_never_began_is_released(
-    client: KubernetesClient, plan: Plan, actor: Actor, weight: int
-) -> None:
-    actor.claim()
-    actor.set_weight(weight, RoutePhase.PROGRESSING)
-    assert release(client, NAMESPACE, "ops-1", spec_of(plan))
-    state = route(client)
-    assert (state.phase, state.change, state.weight_percent) == (RoutePhase.ROLLED_BACK, "ops-1", 0)
-    assert not release(client, NAMESPACE, "ops-1", spec_of(plan))
-
-
-def spec_of(plan: Plan) -> dict[str, Any]:
-    """As it stands on the API, where nobody needs to be able to read the rest of it."""
-    return {"plan": {"guard": {"target": plan.guard.to_document()["target"], "unknown": 1}}}
-
-
-def test_nothing_but_its_own_claim_is_released(
-    cluster: FakeCluster, client: KubernetesClient, plan: Plan, actor: Actor
-) -> None:
-    assert not release(client, NAMESPACE, "ops-1", spec_of(plan))
-    actor.claim()
-    assert not release(client, NAMESPACE, "ops-2", spec_of(plan))
-    actor.set_weight(100, RoutePhase.PROMOTING)
-    cluster.clear_requests()
-    assert not release(client, NAMESPACE, "ops-1", spec_of(plan))
-    remove_route(client)
-    assert not release(client, NAMESPACE, "ops-1", spec_of(plan))
-    assert [write for write in writes(cluster) if write.startswith("PATCH")] == []
-
-
-def test_a_claim_is_released_although_others_write_to_the_route(
-    client: KubernetesClient, plan: Plan, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actor.claim()
-    read = client.get
-
-    def read_before_a_step(*where: Any) -> Object:
-        found = read(*where)
-        monkeypatch.undo()
-        actor.set_weight(10, RoutePhase.PROGRESSING)
-        return found
-
-    monkeypatch.setattr(client, "get", read_before_a_step)
-    assert release(client, NAMESPACE, "ops-1", spec_of(plan))
-    assert route(client).weight_percent == 0
-
-
-@pytest.mark.parametrize("spec", [{}, {"plan": None}, {"plan": {"guard": {"target": []}}}, None])
-def test_a_spec_that_names_no_route_says_so(client: KubernetesClient, spec: Any) -> None:
-    with pytest.raises(ConfigurationError, match="which route"):
-        release(client, NAMESPACE, "ops-1", spec)

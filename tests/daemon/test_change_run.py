@@ -538,30 +538,3 @@ def test_the_message_of_a_held_step_counts_what_was_seen() -> None:
     harness.tick(canary=(3, 0), stable=(9, 0))
     harness.tick(canary=(3, 0), stable=(11, 0))
     assert "0 of 6 canary requests bad, 0 of 20 of the baseline" in harness.run.progress.message
-
-
-@pytest.mark.parametrize("weight", [0, 10], ids=["without traffic", "with traffic"])
-def test_a_rollback_ends_although_another_change_has_taken_the_route(weight: int) -> None:
-    harness = Harness()
-    harness.until(Phase.ROLLING_BACK, **BAD)
-    target = harness.target
-    target.change, target.weight, target.phase = "ops-2", weight, RoutePhase.PROGRESSING
-    harness.until(Phase.FINISHED, **GOOD, most=60)
-    progress = harness.run.progress
-    assert progress.ended is Reason.ROLLED_BACK
-    taken = [entry.message for entry in progress.timeline if entry.kind == "RouteTaken"]
-    assert taken == ["change ops-2 holds the route now; it was left as it is"]
-    assert (target.change, target.weight, target.phase) == ("ops-2", weight, RoutePhase.PROGRESSING)
-
-
-def test_a_route_taken_with_traffic_is_not_said_to_be_quiet() -> None:
-    harness = Harness()
-    harness.until(Phase.ROLLING_BACK, **BAD)
-    known = harness.run.progress.last_new_request_at
-    harness.target.change, harness.target.weight = "ops-2", 10
-    harness.target.phase = RoutePhase.PROGRESSING
-    harness.until(Phase.FINISHED, **GOOD, most=60)
-    progress = harness.run.progress
-    assert (progress.quiet_at, progress.last_new_request_at) == (None, known)
-    said = [entry.message for entry in progress.timeline if entry.kind == "QuietUnknown"]
-    assert said == ["change ops-2 holds the route now, and gives the canary traffic"]
