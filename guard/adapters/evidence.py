@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guard.adapters.artifacts import OutputFolder
+from guard.adapters.evidence_file import read_file
 from guard.adapters.evidence_manifest import MANIFEST, parse_manifest
 from guard.core.evidence import FORMAT, RawFile, Report
 from guard.core.text import one_line
@@ -68,10 +69,11 @@ def sealed_digest(folder: EvidenceFolder) -> str | None:
     """The manifest's digest as verdict.json has it; None where that is not there or does not say."""
     if folder.beside is None:
         return None
+    content, _ = read_file(folder.beside / VERDICT, VERDICT)
     try:
-        rows = json.loads((folder.beside / VERDICT).read_bytes())["files"]
+        rows = json.loads(content or b"")["files"]
         return next(f"sha256:{row['sha256']}" for row in rows if row["path"] == f"evidence/{MANIFEST}")
-    except (OSError, ValueError, LookupError, TypeError, StopIteration, RecursionError):
+    except (ValueError, LookupError, TypeError, StopIteration, RecursionError):
         return None
 
 

@@ -13,7 +13,7 @@ from guard.adapters.routers.httproute import RouteState, move_weight, read_route
 from guard.adapters.workloads import replace_template, rolled_out, same_template, scale, template_for
 from guard.api.change import Plan
 from guard.core.change import RESTING, RoutePhase
-from guard.errors import ConflictError, NotFoundError
+from guard.errors import ConfigurationError, ConflictError, NotFoundError
 
 # From which phases a phase may be written: nobody turns a rollback around, however late their patch comes.
 _BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
@@ -23,6 +23,9 @@ _BEFORE: dict[RoutePhase, set[RoutePhase | None]] = {
     RoutePhase.ROLLING_BACK: {RoutePhase.PROGRESSING, RoutePhase.PROMOTING, RoutePhase.ROLLING_BACK, None},
     RoutePhase.ROLLED_BACK: {RoutePhase.PROGRESSING, RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK, None},
 }
+CLAIMED = frozenset({RoutePhase.PROGRESSING, RoutePhase.ROLLING_BACK})
+"""Phases that a route can be brought to rest from at once; out of Promoting the stable comes first."""
+
 ATTEMPTS = 5  # of a guarded patch; each begins with a fresh read
 
 
@@ -64,7 +67,7 @@ class Actor:
                 raise ConflictError(f"the route is {route.phase}, which cannot become {phase}")
             move_weight(self._client, route, percent, phase, self._change)
 
-        self._guarded(move)
+        _guarded(self._route, move)
 
     def copy_template(self) -> None:
         """Gives the stable the promoted template.
@@ -79,15 +82,14 @@ class Actor:
         self._set_stable_template(self._plan.canary_template)
 
     def roll_back(self) -> bool:
-        """Returns all traffic to the stable; True once the canary has none.
+        """Returns all traffic to the stable; True once the canary has none of this Change's.
 
         From Promoting, the stable's template is put back first, and the traffic waits until it is ready.
+        What a route gives the canary that another Change has taken meanwhile is that one's, and stays.
         """
         route = self._route_to_canary()
-        if route is not None:
-            if route.weight_percent == 0 and self._left(route):
-                return True
-            self._own(route)
+        if route is not None and self._left(route):
+            return True
         if self._must_restore(route):
             if route is not None and route.weight_percent > 0 and route.phase is None:
                 # Put back what the route said: the next call waits by it until the stable is ready.
@@ -104,10 +106,19 @@ class Actor:
         ours = route is not None and route.change == self._change and route.weight_percent == 0
         return ours and route is not None and route.phase is RoutePhase.PROMOTED
 
-    def finish(self, phase: RoutePhase) -> None:
-        """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too."""
-        if self._route_to_canary() is not None:
-            self.set_weight(0, phase)
+    def finish(self, phase: RoutePhase) -> str | None:
+        """Leaves the route at rest, in the phase that the Change ended with; no route is at rest, too.
+
+        Returns:
+            The other Change that has taken the route meanwhile, and keeps it; None where there is none.
+        """
+        route = self._route_to_canary()
+        if route is None:
+            return None
+        if self._taken(route):
+            return route.change
+        self.set_weight(0, phase)
+        return None
 
     def scale_down_canary(self) -> None:
         """Scales the promoted canary to 0; never the next change's, which may have been applied meanwhile.
@@ -120,9 +131,9 @@ class Actor:
             scale(self._client, canary, 0)
 
     def _left(self, route: RouteState) -> bool:
-        """Another change's, or rolled back already: nothing of ours stands there."""
-        rolled_back = (RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK)
-        return route.change not in (self._change, None) or route.phase in rolled_back
+        """Another Change's, or rolled back already: nothing of ours stands there."""
+        rolled_back = route.phase in (RoutePhase.ROLLING_BACK, RoutePhase.ROLLED_BACK)
+        return self._taken(route) or (rolled_back and route.weight_percent == 0)
 
     def _must_restore(self, route: RouteState | None) -> bool:
         """The promotion had begun, as the route says; one without our phase cannot, so the stable does."""
@@ -148,20 +159,13 @@ class Actor:
         if not same_template(own, template):
             replace_template(self._client, stable, template_for(template, own))
 
-    def _own(self, route: RouteState) -> None:
+    def _taken(self, route: RouteState) -> bool:
         # Annotations that someone else's apply has removed do not make the canary's traffic anyone else's.
-        if route.change not in (self._change, None):
-            raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
+        return route.change not in (self._change, None)
 
-    def _guarded(self, patch: Callable[[RouteState], None]) -> None:
-        """Tries with fresh reads: others (the gateway's status, a person) write to the route, too."""
-        for attempt in range(ATTEMPTS):
-            try:
-                patch(self._route())
-                return
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
-                    raise
+    def _own(self, route: RouteState) -> None:
+        if self._taken(route):
+            raise ConflictError(f"the route belongs to change {route.change} now; nothing was patched")
 
     def _route_to_canary(self) -> RouteState | None:
         """None where there is nothing to take back: the route is gone, or without the canary's Service."""
@@ -179,3 +183,45 @@ class Actor:
 
     def _deployment(self, name: str) -> Object:
         return self._client.get(DEPLOYMENTS, self._namespace, name)
+
+
+def release(client: KubernetesClient, namespace: str, change: str, spec: Any) -> bool:
+    """Leaves at rest, at weight 0, the route that is claimed by a Change which ends without having begun.
+
+    Args:
+        spec: The Change's, as it stands on the API; it may be one that nobody can read.
+    Returns:
+        False where the route is gone, nobody's or another Change's, or went further than a claim.
+    Raises:
+        ConfigurationError: The spec does not say which route, or the route is not as it says.
+        ConflictError: Others wrote to it at every attempt.
+    """
+    try:
+        target = spec["plan"]["guard"]["target"]
+        services = target["stable"]["service"], target["canary"]["service"]
+        name = target["route"]["name"]
+    except (LookupError, TypeError) as error:
+        raise ConfigurationError("its plan does not say which route") from error
+    left = []
+
+    def leave(route: RouteState) -> None:
+        if route.change == change and route.phase in CLAIMED:
+            move_weight(client, route, 0, RoutePhase.ROLLED_BACK, change)
+            left.append(route)
+
+    try:
+        _guarded(lambda: read_route(client.get(HTTP_ROUTES, namespace, name), *services), leave)
+    except NotFoundError:
+        return False
+    return bool(left)
+
+
+def _guarded(read: Callable[[], RouteState], patch: Callable[[RouteState], None]) -> None:
+    """Tries with fresh reads: others (the gateway's status, a person) write to the route, too."""
+    for attempt in range(ATTEMPTS):
+        try:
+            patch(read())
+            return
+        except ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise

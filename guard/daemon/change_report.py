@@ -28,7 +28,9 @@ from guard.core.fingerprint import Fingerprint, confounders
 from guard.core.samples import Arm
 from guard.core.series import TrafficBin, WeightPoint, points
 from guard.core.verdict import Verdict, combine
-from guard.daemon.progress import Decision, Progress, rfc3339
+from guard.daemon.clock import rfc3339
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.daemon.rollback import AFTER_ROLLBACK
 from guard.daemon.templates import template_differences
 
@@ -59,13 +61,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was kept while the Change ran, by this guard and by those before it."""
+    """What was kept while the Change ran, by this guard and by those before it.
+
+    `keyless`: why the guard that sealed it had no key of the runtime's; None where it had all it needed.
+    """
 
     suites: Sequence[tuple[str, SuiteResult]]
     judged: Sequence[Judged]
     weights: Sequence[WeightPoint]
     fingerprints: Mapping[Arm, Fingerprint]
     last_known_good: Mapping[str, Any] | None
+    keyless: str | None = None
 
 
 def change_report(run: "ChangeRun", name: str, spec: ChangeSpec, recorded: Recorded) -> Report:
@@ -103,7 +109,7 @@ def change_report(run: "ChangeRun", name: str, spec: ChangeSpec, recorded: Recor
         rollback=_rollback(progress, progress.decision),
         users=_users(run.analysis.blocks),
         timeline=tuple(Event(e.at, e.kind, e.message) for e in progress.timeline),
-        notes=_notes(progress, guard.enforcement),
+        notes=_notes(progress, guard.enforcement, recorded.keyless),
         weights=tuple(recorded.weights),
         requests=points(run.analysis.samples, run.clock_offset),
         traffic=tuple(_traffic(run.analysis.blocks, run.clock_offset)),
@@ -199,7 +205,7 @@ def _outcome(progress: Progress, sections: Sequence[Section]) -> str:
     return words + ("; the stable did not pass its suites afterwards" if unhealthy else "")
 
 
-def _notes(progress: Progress, enforcement: str) -> tuple[str, ...]:
+def _notes(progress: Progress, enforcement: str, keyless: str | None) -> tuple[str, ...]:
     notes = []
     if enforcement != "Enforce":
         would = progress.would_have
@@ -210,6 +216,11 @@ def _notes(progress: Progress, enforcement: str) -> tuple[str, ...]:
         notes.append(
             f"another guard went on at {rfc3339(resumed[-1])}: users' requests and raw samples before it "
             "are not in this evidence; suites, judgements of steps and the route's versions are"
+        )
+    if keyless is not None:
+        notes.append(
+            f"the guard that ended this Change did not have the runtime's key ({keyless}): it ran no suite, "
+            "and could not look for the key in what suites had written before"
         )
     return tuple(notes)
 

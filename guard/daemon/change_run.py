@@ -25,8 +25,9 @@ from guard.daemon.intake import Intake
 from guard.daemon.measure import Measurements
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts, policy_of
-from guard.daemon.progress import ACTION_FAILED, Decision, Progress
+from guard.daemon.progress import ACTION_FAILED, Progress
 from guard.daemon.promotion import Promotion
+from guard.daemon.recorded_decision import Decision
 from guard.daemon.rollback import Rollback
 from guard.daemon.situations import Situations
 from guard.daemon.stages import Stages, StartSuite

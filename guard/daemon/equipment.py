@@ -1,7 +1,8 @@
 """What a Change's run needs beside the cluster's watches: the runtime's key, and a folder for its evidence.
 
 Either may be missing while users are on the canary. The run then goes on without: its suites are an ERROR,
-which gives the canary no more traffic, and rollbacks, deadlines and operators are obeyed. Refuses to judge.
+which gives the canary no more traffic, and rollbacks, deadlines and operators are obeyed. Without the key
+alone the evidence is kept and sealed all the same. Refuses to judge.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from guard.adapters.artifacts import OutputFolder
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.kubernetes.client import CONFIG_MAPS, KubernetesClient
 from guard.adapters.kubernetes.secrets import read_secret
@@ -36,7 +38,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class Without:
-    """A run without its key or its folder: no suite, and no evidence but the status; `why` in words."""
+    """A run without its folder: no suite, and no evidence but the status; `why` in words."""
 
     why: str
 
@@ -57,11 +59,15 @@ class Without:
 
 @dataclass(frozen=True)
 class Equipment:
-    """One Change's; `lacks` says in words what is missing, None where nothing is."""
+    """One Change's; `lacks` says in words what is missing, None where nothing is.
+
+    `folder` is the Change's own on the guard's volume; None where that cannot be used.
+    """
 
     api_key: str | None
     records: Records
     lacks: str | None = None
+    folder: OutputFolder | None = None
 
     @classmethod
     def of(
@@ -72,23 +78,21 @@ class Equipment:
         Args:
             begun: Users may be on its canary; before that a key that cannot be there refuses the Change.
         Raises:
-            ConfigurationError: Not begun, and the Secret has no such key.
+            ConfigurationError: Not begun, and the Secret has no such key, or the folder is no folder.
         """
 
         def read_config_map(name: str) -> Mapping[str, str]:
             return dict(client.get(CONFIG_MAPS, subject.namespace, name).get("data") or {})
 
+        api_key, keyless = _key_or_why(client, subject, begun)
         try:
-            api_key = _api_key(client, subject)
-            recorder = Recorder(artifacts, subject, render, read_config_map, api_key)
-        except TidegateError as error:
+            recorder = Recorder(artifacts, subject, render, read_config_map, api_key, keyless=keyless)
+        except (TidegateError, OSError, ValueError) as error:
             if isinstance(error, ConfigurationError) and not begun:
                 raise
-            return cls(None, Without(str(error)), str(error))
-        except (OSError, ValueError) as error:
             why = f"the folder for the evidence cannot be used: {error}"
             return cls(None, Without(why), why)
-        return cls(api_key, recorder)
+        return cls(api_key, recorder, keyless, recorder.folder)
 
     def targets(self, namespace: Namespace, subject: Subject) -> Callable[[], Mapping[Arm, list[Endpoint]]]:
         """Whom probes may ask: nobody without the key, whose absence would look like a canary's errors."""
@@ -96,6 +100,16 @@ class Equipment:
             return dict
         guard = subject.spec.plan.guard
         return lambda: namespace.look(guard).endpoints(guard.target.runtime.port, self.api_key)
+
+
+def _key_or_why(client: KubernetesClient, subject: Subject, begun: bool) -> tuple[str | None, str | None]:
+    """The runtime's key, None where it needs none, or why it cannot be had."""
+    try:
+        return _api_key(client, subject), None
+    except TidegateError as error:
+        if isinstance(error, ConfigurationError) and not begun:
+            raise
+        return None, str(error)
 
 
 def _api_key(client: KubernetesClient, subject: Subject) -> str | None:

@@ -37,6 +37,8 @@ class Intake:
     def _take_weight(self, seen: Observation, at: float) -> None:
         progress = self._parts.progress
         weight = seen.route.weight_percent if seen.route else progress.weight_percent
+        if progress.phase is Phase.ROLLING_BACK and self._parts.taken_by(seen):
+            weight = 0  # what another Change gives its canary is nothing that this one could take back
         if not self.weights or self.weights[-1][1] != weight:
             self.weights.append((at, weight))
         progress.weight_percent = weight

@@ -1,57 +1,36 @@
 """The daemon: one namespace, every Guard and Change in it, while the Lease is held.
 
-Owns starting and ending a `ChangeRun` for each unfinished Change, saving its progress, and waking up. At
-most one Change of a Guard runs at a time; the others wait their turn in order of creation. Refuses to know
-what a tick does.
+Owns leading, waking up, whose turn it is, and when each unfinished Change begins and ends. At most one Change
+of a Guard runs at a time; the others wait their turn in order of creation. Refuses to know what a turn does
+(`running`) and how it is written (`change_object`, `guard_object`).
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from guard.adapters.kubernetes.client import CHANGES, GUARDS, KubernetesClient, Object
-from guard.adapters.kubernetes.events import emit
+from guard.adapters.kubernetes.client import CHANGES, KubernetesClient, Object
 from guard.adapters.kubernetes.lease import Lease
-from guard.api.change import ChangeSpec, frozen_digest
+from guard.api.change import ChangeSpec
 from guard.api.fields import parse
-from guard.api.guard import GuardSpec
-from guard.core.change import Intent, Phase, Reason
-from guard.daemon.act import Actor
-from guard.daemon.change_run import ChangeRun
+from guard.core.change import Phase, Reason
+from guard.daemon.change_object import FINALIZER, ChangeObject, finalizers
 from guard.daemon.equipment import Equipment
-from guard.daemon.measure import Measurements
+from guard.daemon.guard_object import GuardObjects
+from guard.daemon.kept_rollback import KeptRollbacks
 from guard.daemon.observe import Namespace
-from guard.daemon.operator import who
-from guard.daemon.progress import QUEUED, Progress, rfc3339
+from guard.daemon.progress import Progress
 from guard.daemon.record import Render, Subject
+from guard.daemon.running import Running
 from guard.daemon.upkeep import Upkeep
-from guard.errors import ConfigurationError, NotFoundError, TidegateError
+from guard.errors import ConfigurationError, TidegateError
 
 TICK_SECONDS = 1.0
-MESSAGE_SECONDS = 10.0
 EQUIP_SECONDS = 10.0
-FINALIZER = "tidegate.dev/traffic"
-_WARNINGS = frozenset({Reason.ROLLED_BACK, Reason.REFUSED, Reason.ABANDONED, "ActionFailed"})
 
 log = logging.getLogger("tidegate.guard")
-
-
-@dataclass
-class _Running:
-    """One Change under way, and what has been written of it."""
-
-    run: ChangeRun
-    subject: Subject
-    has: Equipment
-    known: int  # lines of the timeline that a predecessor wrote, and has logged
-    saved: dict[str, Any] = field(default_factory=dict)
-    saved_at: float = 0.0
-    announced: int = 0
-    equipped_at: float = 0.0
 
 
 class Daemon:
@@ -76,10 +55,10 @@ class Daemon:
         self._now = now
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._running: dict[str, _Running] = {}
+        self._guards = GuardObjects(client, self._namespace, now)
+        self._running: dict[str, Running] = {}
         self._ended: set[str] = set()  # uids; a watch may lag behind our own last write
-        self._unsaved: dict[str, Progress] = {}  # by uid: rollbacks decided while the API took nothing
-        self._guard_status: dict[str, Any] = {}
+        self._kept = KeptRollbacks()
 
     def wake(self) -> None:
         """Something has arrived: do not wait for the next tick."""
@@ -128,7 +107,7 @@ class Daemon:
         for name in gone:
             self._end(name)
         for guard in self._namespace.guards:
-            self._check_guard(guard)
+            self._guards.check(guard, self._under_way(guard), self._upkeep.conditions(guard))
 
     def _turn(self, name: str, change: Object, busy: dict[str, str]) -> None:
         """One Change's part of a tick; the first of a Guard is begun, the others wait.
@@ -139,38 +118,19 @@ class Daemon:
             self._end(name)
         if name not in self._running:
             if (change.get("status") or {}).get("phase") == Phase.FINISHED:
-                if FINALIZER in _finalizers(change):  # its guard was killed, or could not, just before this
-                    self._release_object(change)
+                if FINALIZER in finalizers(change):  # its guard was killed, or could not, just before this
+                    self._object(name).let_go()
                 return
             ahead = busy.setdefault(change["spec"].get("guard"), name)
             if ahead != name:
-                self._queue(change, ahead)
+                if self._object(name).queue(change, ahead):
+                    self._ended.add(change["metadata"]["uid"])
                 return
             self._begin(change)
         else:
             self._equip_again(name, change)
         if name in self._running:
             self._advance(name, change)
-
-    def _queue(self, change: Object, ahead: str) -> None:
-        """Says once what a Change waits for; one that is closed meanwhile ends without a turn."""
-        name = change["metadata"]["name"]
-        status = change.get("status") or {}
-        if status.get("phase") not in (None, Phase.PENDING):
-            return  # another guard had begun it
-        if change["spec"].get("action") == Intent.CLOSE:
-            self._end_unstarted(change, Reason.ABANDONED, "closed by an operator")
-            self._ended.add(change["metadata"]["uid"])
-            return
-        message = f"waits for change/{ahead}"
-        if (status.get("reason"), status.get("message")) == (QUEUED, message):
-            return
-        now = self._now()
-        progress = Progress(opened_at=now)
-        progress.generation = change["metadata"].get("generation")
-        progress.enter(Phase.PENDING, now, QUEUED, message)
-        body = {"status": progress.to_status(len(change["spec"]["plan"]["guard"].get("steps") or []))}
-        self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
 
     def _begin(self, watched: Object) -> None:
         name = watched["metadata"]["name"]
@@ -185,63 +145,34 @@ class Daemon:
             has = self._equip(subject, begun)
         except ConfigurationError as error:
             if not begun:
-                self._end_unstarted(change, Reason.REFUSED, str(error))
+                self._object(name).end_unstarted(change, Reason.REFUSED, str(error))
             else:  # users may be on its canary: ending it here would leave the weight where it is
                 log.error("change %s: cannot go on: %s", name, error)
             return
         if has.lacks:
-            log.error("change %s: goes on without suites and evidence: %s", name, has.lacks)
+            log.error("change %s: goes on without suites: %s", name, has.lacks)
         progress = Progress.from_status(status, self._now())
-        recalled = self._recall(subject.uid, progress)
-        self._running[name] = self._start(subject, has, progress)
+        self._running[name] = running = Running(
+            self._client, self._namespace, subject, has, progress, self._kept, self.wake, self._now
+        )
         log.info("change %s: begins in phase %s", name, progress.phase)
-        if recalled:
-            self._save(name, progress)  # the intent first
+        if running.recalled:
+            running.save()  # the intent first
 
-    def _recall(self, uid: str, progress: Progress) -> bool:
-        """A rollback that was decided before leadership was lost, and written nowhere, stands."""
-        decided = self._unsaved.pop(uid, None)
-        if decided is None or decided.decision is None:
-            return False
-        if progress.phase not in (Phase.TESTING, Phase.PROGRESSING):
-            return False
-        progress.decision, progress.verdict = decided.decision, decided.verdict
-        progress.enter(Phase.ROLLING_BACK, self._now(), decided.decision.reason, decided.decision.message)
-        return True
+    def _under_way(self, guard: Object) -> str | None:
+        """The Guard's Change that is begun."""
+        name = guard["metadata"]["name"]
+        return next((change for change, r in self._running.items() if r.run.guard_name == name), None)
 
     def _subject(self, change: Object) -> Subject:
         """Raises ConfigurationError when its spec cannot be read."""
         metadata = change["metadata"]
         spec = parse(ChangeSpec, change["spec"], f"Change {metadata['name']}: spec")
-        good = self._last_known_good(spec.guard)
+        good = self._guards.last_known_good(spec.guard)
         return Subject(self._namespace.name, metadata["name"], metadata["uid"], spec, good)
 
     def _equip(self, subject: Subject, begun: bool) -> Equipment:
         return Equipment.of(self._client, subject, self._artifacts, self._render, begun)
-
-    def _start(self, subject: Subject, has: Equipment, progress: Progress) -> _Running:
-        spec, guard, name = subject.spec, subject.spec.plan.guard, subject.name
-        progress.spec_digest = progress.spec_digest or frozen_digest(spec)
-        measurements = Measurements(
-            self._client,
-            self._namespace.name,
-            guard,
-            has.targets(self._namespace, subject),
-            self.wake,
-            log_since=_fault_at(progress),
-        )
-        run = ChangeRun(
-            name,
-            spec,
-            progress,
-            look=lambda: has.records.saw(self._namespace.look(guard)),
-            actor=Actor(self._client, self._namespace.name, name, spec.plan),
-            measurements=measurements,
-            start_suite=has.records.start_suite,
-            save=lambda progress: self._save(name, progress),
-            api_key=has.api_key,
-        )
-        return _Running(run, subject, has, known=len(progress.timeline), equipped_at=self._now())
 
     def _equip_again(self, name: str, change: Object) -> None:
         """What was missing may be there by now: the Change is then taken up anew, as by a successor."""
@@ -255,194 +186,33 @@ class Daemon:
 
     def _advance(self, name: str, change: Object) -> None:
         running = self._running[name]
-        if not running.run.finished:  # closing is tried again; the Change's end stands
-            self._work(running, change)
-        running.has.records.keep(running.run)
-        self._hold_object(running, change)
-        self._announce(running, change)
+        running.turn(change)
         if running.run.finished:
             self._close(name, change)
         self._upkeep.change(running.run, change)
 
-    def _work(self, running: _Running, change: Object) -> None:
-        """One tick of its run, with what an operator asks for now."""
-        self._compare_spec(running.run, change)
-        action = change["spec"].get("action")
-        progress = running.run.progress
-        if action and action != progress.asked:
-            progress.note(self._now(), f"Operator{action}", f"{action}, asked for by {who(change)}")
-        progress.asked = action
-        running.run.intent = Intent(action) if action else None
-        if change["metadata"].get("deletionTimestamp"):
-            running.run.intent = Intent.CLOSE
-        running.run.tick()
-
-    def _compare_spec(self, run: ChangeRun, change: Object) -> None:
-        """Whether the Change still asks for what it began with: an API without CEL lets anyone edit it."""
-        generation = change["metadata"].get("generation")
-        if generation is not None and generation == run.progress.generation:
-            return
-        run.progress.generation = generation
-        try:
-            spec = parse(ChangeSpec, change["spec"], f"Change {run.name}: spec")
-            run.edited = frozen_digest(spec) != run.progress.spec_digest
-        except ConfigurationError:
-            run.edited = True
-
-    def _hold_object(self, running: _Running, change: Object) -> None:
-        """A finalizer while users may be on the canary: a deleted Change still returns their traffic."""
-        touched = running.run.progress.phase is not Phase.PENDING and running.run.enforces
-        if touched and not running.run.finished and FINALIZER not in _finalizers(change):
-            body = {"metadata": {"finalizers": [*_finalizers(change), FINALIZER]}}
-            if not change["metadata"].get("deletionTimestamp"):
-                self._client.patch_merge(CHANGES, self._namespace.name, change["metadata"]["name"], body)
-
-    def _release_object(self, change: Object) -> None:
-        name = change["metadata"]["name"]
-        current = self._client.get(CHANGES, self._namespace.name, name)
-        if FINALIZER in _finalizers(current):
-            left = [f for f in _finalizers(current) if f != FINALIZER]
-            self._client.patch_merge(CHANGES, self._namespace.name, name, {"metadata": {"finalizers": left}})
-
     def _close(self, name: str, change: Object) -> None:
         """Writes the evidence, then the final status: who waits for Finished finds the report."""
         running = self._running[name]
-        progress = running.run.progress
-        if progress.evidence is None:
-            self._write_evidence(running)
-        if progress.ended is Reason.PROMOTED:
-            self._record_last_known_good(running, change)
-        self._save(name, progress)
-        self._release_object(change)
+        running.write_evidence()
+        if running.run.progress.ended is Reason.PROMOTED:
+            self._guards.record_last_known_good(change)
+        running.save()
+        running.let_go()
         self._ended.add(change["metadata"]["uid"])
         self._end(name)
 
-    def _write_evidence(self, running: _Running) -> None:
-        """A full disk or a fault in a report must not keep a Change from ending."""
-        progress = running.run.progress
-        try:
-            progress.evidence, progress.evidence_digest = running.has.records.finish(running.run)
-        except Exception as error:
-            log.exception("change %s: its evidence could not be written", running.run.name)
-            progress.evidence = f"not written: {type(error).__name__}: {error}"
-
-    def _last_known_good(self, guard: str) -> dict[str, Any] | None:
-        """What the Guard's status says of it now; None where nothing was promoted yet."""
-        found = next((g for g in self._namespace.guards if g["metadata"]["name"] == guard), {})
-        return (found.get("status") or {}).get("lastKnownGood")
-
-    def _record_last_known_good(self, running: _Running, change: Object) -> None:
-        plan = change["spec"]["plan"]
-        good = {
-            "change": change["metadata"]["name"],
-            "digest": plan["digest"],
-            "podTemplate": plan["canaryTemplate"],
-            "recordedAt": rfc3339(self._now()),
-        }
-        body = {"status": {"lastKnownGood": good}}
-        try:
-            self._client.patch_merge(GUARDS, self._namespace.name, change["spec"]["guard"], body, "status")
-        except NotFoundError:
-            log.warning("guard %s is gone: its last known good is not recorded", change["spec"]["guard"])
-
-    def _save(self, name: str, progress: Progress) -> None:
-        """Patches the Change's status where it differs from what was last written."""
-        running = self._running[name]
-        document = progress.to_status(len(running.run.guard_steps))
-        if progress.ended is not None and progress.evidence is None:
-            return  # finished is written once, with the evidence
-        # A message alone counts time down: written at every tick it would wake its own writer.
-        quick = _without_messages(document) != _without_messages(running.saved)
-        due = self._now() - running.saved_at >= MESSAGE_SECONDS
-        if quick or (due and document != running.saved):
-            body = {"status": document}
-            self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
-            running.saved, running.saved_at = document, self._now()
-
-    def _announce(self, running: _Running, change: Object) -> None:
-        """New lines of the timeline, as log lines and Events."""
-        timeline = running.run.progress.timeline
-        for number, entry in enumerate(timeline[running.announced :], running.announced):
-            if number >= running.known:
-                log.info("change %s: %s: %s", running.run.name, entry.kind, entry.message)
-            # A predecessor's, too: it may have died between writing the status and this.
-            emit(
-                self._client,
-                change,
-                entry.kind,
-                entry.message,
-                rfc3339(entry.at) or "",
-                warning=entry.kind in _WARNINGS,
-            )
-        running.announced = len(timeline)
-
-    def _end_unstarted(self, change: Object, reason: Reason, message: str) -> None:
-        """A Change that cannot be read, or was closed before its turn: why stands in its condition."""
-        name = change["metadata"]["name"]
-        now = self._now()
-        progress = Progress(opened_at=now, stage_started_at=now)
-        progress.generation = change["metadata"].get("generation")
-        progress.end(reason, now, message)
-        log.warning("change %s: %s: %s", name, reason, message)
-        body = {"status": progress.to_status(0)}
-        self._client.patch_merge(CHANGES, self._namespace.name, name, body, "status")
-
-    def _check_guard(self, guard: Object) -> None:
-        """Says on the Guard whether it can be used, if not, why, and which Change is under way."""
-        name, generation = guard["metadata"]["name"], guard["metadata"].get("generation")
-        try:
-            spec = parse(GuardSpec, guard["spec"], f"Guard {name}: spec")
-            problem = self._namespace.look(spec).problem
-            reason, message = (
-                ("TargetNotAsStated", problem) if problem else ("Accepted", "the target is as stated")
-            )
-            accepted = problem is None
-        except ConfigurationError as error:
-            accepted, reason, message = False, "Invalid", str(error)
-        under_way = next((n for n, r in self._running.items() if r.run.guard_name == name), None)
-        beside = self._upkeep.conditions(guard)
-        key = (guard["metadata"]["uid"], accepted, reason, message, generation, under_way, beside)
-        if self._guard_status.get(name) == key:
-            return
-        condition = {
-            "type": "Accepted",
-            "status": "True" if accepted else "False",
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-            "lastTransitionTime": _since(guard, accepted) or rfc3339(self._now()),
-        }
-        body = {"status": {"conditions": [condition, *beside], "change": under_way}}
-        try:
-            self._client.patch_merge(GUARDS, self._namespace.name, name, body, "status")
-            self._guard_status[name] = key
-        except TidegateError as error:
-            log.warning("guard %s: its status could not be written: %s", name, error)
+    def _object(self, name: str) -> ChangeObject:
+        """Of a Change that is not under way here."""
+        return ChangeObject(self._client, self._namespace.name, name, self._now)
 
     def _end(self, name: str) -> None:
-        running = self._running.pop(name)
-        progress = running.run.progress
-        if progress.phase is Phase.ROLLING_BACK and running.saved.get("phase") != Phase.ROLLING_BACK:
-            self._unsaved[running.subject.uid] = progress
-        running.run.stop()
+        self._running.pop(name).stop()
 
     def _drop_all(self) -> None:
         for name in list(self._running):
             self._end(name)
-        self._guard_status.clear()  # who leads meanwhile writes, too
-
-
-def _fault_at(progress: Progress) -> float | None:
-    """Since when a predecessor saw the fault that it rolls back for; None where nothing is rolled back."""
-    decision = progress.decision
-    return (decision.fault_at or decision.at) if decision else None
-
-
-def _since(guard: Object, accepted: bool) -> str | None:
-    """When the condition Accepted became what it still is; None where it is another now."""
-    conditions = (guard.get("status") or {}).get("conditions") or []
-    same = (c for c in conditions if c["type"] == "Accepted" and c["status"] == str(accepted))
-    return next((c["lastTransitionTime"] for c in same), None)
+        self._guards.forget()
 
 
 def _turn_of(change: Object) -> tuple[bool, str, str]:
@@ -450,12 +220,3 @@ def _turn_of(change: Object) -> tuple[bool, str, str]:
     metadata = change["metadata"]
     waits = (change.get("status") or {}).get("phase") in (None, Phase.PENDING)
     return waits, metadata["creationTimestamp"], metadata["name"]
-
-
-def _finalizers(change: Object) -> list[str]:
-    return list(change["metadata"].get("finalizers") or [])
-
-
-def _without_messages(document: dict[str, Any]) -> dict[str, Any]:
-    conditions = [{**c, "message": ""} for c in document.get("conditions") or []]
-    return {**document, "message": "", "conditions": conditions}

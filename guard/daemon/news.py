@@ -12,7 +12,9 @@ from guard.core.check import Check
 from guard.core.notification import ChangeFacts, Notification, Signal
 from guard.core.verdict import Verdict
 from guard.daemon.change_run import ChangeRun
-from guard.daemon.progress import Decision, Progress, rfc3339
+from guard.daemon.clock import rfc3339
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 
 _AT_STEPS = (Phase.TESTING, Phase.PROGRESSING)
 _BY_OPERATOR = "HeldByOperator"

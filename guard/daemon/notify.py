@@ -17,7 +17,7 @@ from guard.adapters.notify.bodies import BODIES
 from guard.adapters.notify.webhook import Destination, Failure
 from guard.api.guard import Notification as Wanted
 from guard.core.notification import Notification
-from guard.daemon.progress import rfc3339
+from guard.daemon.clock import rfc3339
 
 CONDITION = "Notified"
 

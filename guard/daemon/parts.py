@@ -49,6 +49,12 @@ class Parts:
     def enforces(self) -> bool:
         return self.guard.enforcement == "Enforce"
 
+    def taken_by(self, seen: Observation) -> str | None:
+        """The other Change on the route of one that has claimed it, as the watch tells; None without one."""
+        route = seen.route
+        ours = route is None or not self.enforces or route.change in (self.name, None)
+        return None if ours or route is None else route.change
+
     def say(self, kind: str, message: str, at: float | None = None) -> None:
         """A line of the timeline, `at` Unix seconds; now, where something was written meanwhile."""
         self.progress.say(self.clock.unix() if at is None else at, kind, message)

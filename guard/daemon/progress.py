@@ -5,11 +5,12 @@ Owns the shape of `Change.status` and its round trip. Times are Unix seconds ins
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from guard.core.change import Phase, Reason, settled
 from guard.core.verdict import Verdict
+from guard.daemon.clock import rfc3339, unix_seconds
+from guard.daemon.recorded_decision import Decision
 
 MAX_TIMELINE = 60  # the rest is in the evidence; an object in Kubernetes must stay small
 QUEUED = "Queued"  # behind another Change of its Guard
@@ -23,23 +24,6 @@ class Entry:
     at: float
     kind: str
     message: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The recorded intent: written before acting on it.
-
-    `sample_at` is when the deciding sample was seen, `fault_at` the fault's onset (guard.daemon.onset).
-    """
-
-    action: str
-    reason: str
-    message: str
-    at: float
-    signal: str | None = None
-    sample_at: float | None = None
-    fault_at: float | None = None
-    abandoned: bool = False
 
 
 @dataclass
@@ -138,8 +122,8 @@ class Progress:
             "message": self.message,
             "openedAt": rfc3339(self.opened_at),
             "stageStartedAt": rfc3339(self.stage_started_at),
-            "decision": _decision(self.decision),
-            "wouldHave": _decision(self.would_have),
+            "decision": self.decision and self.decision.to_document(),
+            "wouldHave": self.would_have and self.would_have.to_document(),
             "rollback": self._rollback(),
             "finishedAt": rfc3339(self.finished_at),
             "evidence": self.evidence,
@@ -160,34 +144,37 @@ class Progress:
         if not status.get("phase"):
             return cls(opened_at=now, stage_started_at=now)
         if status["reason"] == QUEUED:  # its deadlines run from its turn
-            timeline = [Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status["timeline"]]
+            timeline = [
+                Entry(unix_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status["timeline"]
+            ]
             return cls(opened_at=now, stage_started_at=now, timeline=timeline)
         rollback = status.get("rollback") or {}
         ended = Reason(status["reason"]) if status["phase"] == Phase.FINISHED else None
         return cls(
-            opened_at=_seconds(status["openedAt"]) or now,
+            opened_at=unix_seconds(status["openedAt"]) or now,
             phase=Phase(status["phase"]),
             step=status["step"],
             entering=status.get("entering"),
-            stage_started_at=_seconds(status["stageStartedAt"]) or now,
+            stage_started_at=unix_seconds(status["stageStartedAt"]) or now,
             weight_percent=status["weight"],
             verdict=Verdict(status["verdict"]) if status.get("verdict") else None,
             reason=status["reason"],
             message=status["message"],
-            decision=_read_decision(status.get("decision")),
-            would_have=_read_decision(status.get("wouldHave")),
-            patched_at=_seconds(rollback.get("patchedAt")),
-            last_new_request_at=_seconds(rollback.get("lastNewRequestAt")),
-            quiet_at=_seconds(rollback.get("quietAt")),
+            decision=Decision.from_document(status.get("decision")),
+            would_have=Decision.from_document(status.get("wouldHave")),
+            patched_at=unix_seconds(rollback.get("patchedAt")),
+            last_new_request_at=unix_seconds(rollback.get("lastNewRequestAt")),
+            quiet_at=unix_seconds(rollback.get("quietAt")),
             ended=ended,
-            finished_at=_seconds(status.get("finishedAt")),
+            finished_at=unix_seconds(status.get("finishedAt")),
             evidence=status.get("evidence"),
             evidence_digest=status.get("evidenceDigest"),
             spec_digest=status.get("specDigest"),
             asked=status.get("asked"),
             suites=list(status.get("suites") or []),
             timeline=[
-                Entry(_seconds(e["at"]) or now, e["kind"], e["message"]) for e in status.get("timeline") or []
+                Entry(unix_seconds(e["at"]) or now, e["kind"], e["message"])
+                for e in status.get("timeline") or []
             ],
         )
 
@@ -217,44 +204,3 @@ class Progress:
             }
 
         return [condition("Finished", finished), condition("Progressing", not finished)]
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """Unix seconds as Kubernetes writes a MicroTime."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else datetime.fromisoformat(text).timestamp()
-
-
-def _decision(decision: Decision | None) -> dict[str, Any] | None:
-    if decision is None:
-        return None
-    return {
-        "action": decision.action,
-        "reason": decision.reason,
-        "message": decision.message,
-        "at": rfc3339(decision.at),
-        "signal": decision.signal,
-        "sampleAt": rfc3339(decision.sample_at),
-        "faultAt": rfc3339(decision.fault_at),
-        "abandoned": decision.abandoned,
-    }
-
-
-def _read_decision(document: Mapping[str, Any] | None) -> Decision | None:
-    if not document:
-        return None
-    return Decision(
-        action=document["action"],
-        reason=document["reason"],
-        message=document["message"],
-        at=_seconds(document["at"]) or 0.0,
-        signal=document.get("signal"),
-        sample_at=_seconds(document.get("sampleAt")),
-        fault_at=_seconds(document.get("faultAt")),
-        abandoned=document.get("abandoned", False),
-    )

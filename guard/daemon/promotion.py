@@ -8,7 +8,7 @@ from guard.core.change import Phase, Reason, RoutePhase
 from guard.core.verdict import Verdict
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts
-from guard.daemon.progress import Decision
+from guard.daemon.recorded_decision import Decision
 
 
 class Promotion:

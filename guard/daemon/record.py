@@ -8,7 +8,7 @@ know HTML. Refuses to judge. A folder of another Change of the same name is left
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +18,9 @@ from guard.adapters.endpoint import Endpoint
 from guard.adapters.evidence import seal_report
 from guard.adapters.fingerprints import read_fingerprint
 from guard.adapters.requests_file import write_requests
-from guard.adapters.suite_runner import start_suite
 from guard.api.change import ChangeSpec
-from guard.api.fields import seconds
-from guard.api.suites import Dataset, EvalSuite, Suite, SuitesConfig
+from guard.api.suites import Suite
 from guard.core.change import RoutePhase
-from guard.core.check import SuiteResult
 from guard.core.evidence import Report
 from guard.core.samples import Arm
 from guard.core.series import WeightPoint
@@ -33,6 +30,7 @@ from guard.daemon.journal import Journal
 from guard.daemon.observe import Observation
 from guard.daemon.progress import Progress
 from guard.daemon.record_tables import write_blocks, write_events
+from guard.daemon.recorded_suites import RecordedSuites
 from guard.daemon.stage import Process
 from guard.errors import ConfigurationError
 
@@ -42,9 +40,7 @@ if TYPE_CHECKING:
 Render = Callable[[Report], Mapping[str, bytes]]
 
 ROLLOUT_FORMAT = 1
-CONFIG_FILE = "suites-config.json"
 IDENTITY_FILE = "change.json"
-API_KEY_ENV = "TIDEGATE_TARGET_API_KEY"  # of the suites' processes alone
 _FINGERPRINT_SECONDS = 2.0  # what is waited at the end for an answer that is on its way
 
 
@@ -67,7 +63,12 @@ class Subject:
 
 
 class Recorder:
-    """Writes one Change's evidence."""
+    """Writes one Change's evidence.
+
+    Attributes:
+        folder: The Change's own, in which `evidence` is.
+        keyless: Why the runtime's key cannot be had; then nobody is asked without it, and no suite begins.
+    """
 
     def __init__(
         self,
@@ -77,18 +78,19 @@ class Recorder:
         read_config_map: Callable[[str], Mapping[str, str]],
         api_key: str | None = None,
         *,
+        keyless: str | None = None,
         now: Callable[[], float] = time.time,
         fingerprint: Read = read_fingerprint,
     ) -> None:
         self._subject = subject
         self._spec = spec = subject.spec
         self._render = render
-        self._read_config_map = read_config_map
         self._api_key = api_key
+        self.keyless = keyless
         self._now = now
-        self._folder = OutputFolder(_folder_of(artifacts, subject), [api_key] if api_key else [])
-        self._journal = Journal(self._folder)
-        self._runs = len(list(self._folder.evidence.glob("suites/*")))
+        self.folder = OutputFolder(_folder_of(artifacts, subject), [api_key] if api_key else [])
+        self._journal = Journal(self.folder)
+        self._suites = RecordedSuites(self.folder, spec, read_config_map)
         templates = {Arm.BASELINE: spec.plan.stable_template, Arm.CANARY: spec.plan.canary_template}
         model, version = spec.plan.guard.target.runtime.models[0], f"tidegate {__version__}"
         self._fingerprints = ArmFingerprints(model, fingerprint, templates, version)
@@ -99,7 +101,8 @@ class Recorder:
         if route is not None:
             self._journal.saw(now, route)
         promoted = route is not None and route.phase in (RoutePhase.PROMOTING, RoutePhase.PROMOTED)
-        if route is not None and not (promoted and route.change == self._subject.name):
+        ours = promoted and route is not None and route.change == self._subject.name
+        if route is not None and not ours and self.keyless is None:
             port = self._spec.plan.guard.target.runtime.port
             self._fingerprints.ask(seen.endpoints(port, self._api_key), now)
         return seen
@@ -114,62 +117,24 @@ class Recorder:
         """Runs one suite in a process of its own; its files stay in the evidence.
 
         Raises:
-            ConfigurationError: Its dataset or its folder cannot be used: the suite is an ERROR.
+            ConfigurationError: Its key, its dataset or its folder cannot be used: the suite is an ERROR.
         """
+        if self.keyless is not None:
+            raise ConfigurationError(self.keyless)
         try:
-            return self._started(stage, suite, candidate, baseline)
+            return self._suites.start(stage, suite, candidate, baseline)
         except OSError as error:  # a full disk must not end a tick, which may have to roll back
             raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from error
-
-    def _started(self, stage: str, suite: Suite, candidate: Endpoint, baseline: Endpoint | None) -> Process:
-        self._runs += 1
-        out = self._folder.evidence / "suites" / f"{self._runs:02d}-{stage}-{suite.name}"
-        out.mkdir(parents=True, exist_ok=True)
-        config = SuitesConfig(
-            suites=(self._with_dataset(suite, out),),
-            objectives=self._spec.plan.guard.objectives,
-            policy=self._spec.plan.guard.promotion.policy,
-        )
-        config_file = self._folder.write_evidence(f"suites/{out.name}/{CONFIG_FILE}", config.to_document())
-        process = start_suite(
-            suite.name,
-            candidate=candidate.url,
-            baseline=baseline.url if baseline else None,
-            model=self._spec.plan.guard.target.runtime.models[0],
-            config_file=config_file,
-            out_dir=out,
-            api_key_env=API_KEY_ENV if candidate.api_key else None,
-            environment={API_KEY_ENV: candidate.api_key} if candidate.api_key else {},
-            timeout=seconds(suite.timeout),
-        )
-        return _Redacted(process, self._folder)
-
-    def _with_dataset(self, suite: Suite, out: Path) -> Suite:
-        """The suite with its ConfigMap's items in a file, where it names one; the copy is evidence.
-
-        Raises:
-            ConfigurationError: The ConfigMap does not hold exactly one file.
-        """
-        if not isinstance(suite, EvalSuite) or suite.dataset is None or suite.dataset.config_map is None:
-            return suite
-        name = suite.dataset.config_map
-        files = self._read_config_map(name)
-        if len(files) != 1:
-            there = ", ".join(sorted(files)) or "none"
-            raise ConfigurationError(f"ConfigMap {name}: expected one key with the items, found {there}")
-        file = out / "dataset.jsonl"
-        file.write_text(next(iter(files.values())), encoding="utf-8")
-        return suite.model_copy(update={"dataset": Dataset(file=str(file))})
 
     def finish(self, run: "ChangeRun") -> Sealed:
         """Writes everything, and says where."""
         self._judge_last_step(run)
         recorded = self._recorded(run)
         self._write_raw(run, recorded)
-        report = seal_report(self._folder, change_report(run, self._subject.name, self._spec, recorded))
+        report = seal_report(self.folder, change_report(run, self._subject.name, self._spec, recorded))
         for name, content in self._render(report).items():
-            self._folder.write(name, content)
-        return Sealed(str(self._folder.path), f"sha256:{report.files[-1].sha256}")
+            self.folder.write(name, content)
+        return Sealed(str(self.folder.path), f"sha256:{report.files[-1].sha256}")
 
     def _judge_last_step(self, run: "ChangeRun") -> None:
         """A Change that ends in a step by other means than a decision on it: as the rule saw it then."""
@@ -187,11 +152,12 @@ class Recorder:
             weights=self._journal.weights() or [WeightPoint(at, weight) for at, weight in run.weights],
             fingerprints=self._fingerprints.known,
             last_known_good=self._subject.last_known_good,
+            keyless=self.keyless,
         )
 
     def _write_raw(self, run: "ChangeRun", recorded: Recorded) -> None:
         progress, offset = run.progress, run.clock_offset
-        evidence, write = self._folder.evidence, self._folder.write_evidence
+        evidence, write = self.folder.evidence, self.folder.write_evidence
         start = _first_step_at(progress)
         write("plan.json", self._spec.to_document())
         write("status.json", progress.to_status(len(self._spec.plan.guard.steps)))
@@ -221,23 +187,6 @@ class Recorder:
             "baseline_from_seconds": progress.opened_at - start,
             "settings": self._spec.plan.guard.to_document(),
         }
-
-
-class _Redacted:
-    """A suite under way, whose result says nothing of the key: its reasons become log lines and status."""
-
-    def __init__(self, process: Process, folder: OutputFolder) -> None:
-        self._process, self._folder = process, folder
-
-    def poll(self) -> SuiteResult | None:
-        found, hide = self._process.poll(), self._folder.hide
-        if found is None:
-            return None
-        checks = (replace(c, reason=hide(c.reason), detail=hide(c.detail)) for c in found.checks)
-        return replace(found, checks=tuple(checks), error=hide(found.error))
-
-    def kill(self) -> None:
-        self._process.kill()
 
 
 def _folder_of(artifacts: Path, subject: Subject) -> Path:

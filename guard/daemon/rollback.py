@@ -3,14 +3,15 @@
 Owns the record of why, and what is said at the end. Refuses to decide that there is one.
 """
 
-from guard.core.change import RESTING, Phase, Reason, RoutePhase
+from guard.core.change import Phase, Reason, RoutePhase
 from guard.core.check import SuiteResult
 from guard.core.decision import RollBack
 from guard.core.verdict import Verdict
+from guard.daemon.act import CLAIMED
 from guard.daemon.analyse import Opinion
 from guard.daemon.observe import Observation
 from guard.daemon.parts import Parts
-from guard.daemon.progress import Decision
+from guard.daemon.recorded_decision import Decision
 
 AFTER_ROLLBACK = "after-rollback"
 
@@ -35,8 +36,9 @@ class Rollback:
         if parts.actor.roll_back():
             progress.patched_at = progress.patched_at or parts.clock.unix()
             progress.weight_percent = 0
-            self.verify_stable(parts.look())
-            if progress.step >= 0:
+            seen = parts.look()
+            self.verify_stable(seen)
+            if progress.step >= 0 and parts.taken_by(seen) is None:
                 parts.say("TrafficReturned", "all traffic goes to the stable")
         else:
             message = "the stable gets its template from before; the traffic waits for it"
@@ -45,9 +47,9 @@ class Rollback:
     def leave_claimed_route(self) -> None:
         """Claimed by a predecessor that died before it could say so: it would be held for ever."""
         route = self._parts.look().route
-        ours = route is not None and route.change == self._parts.name and route.phase not in RESTING
+        ours = route is not None and route.change == self._parts.name and route.phase in CLAIMED
         if ours and self._parts.enforces:
-            self._parts.actor.finish(RoutePhase.ROLLED_BACK)
+            self._leave_route()
 
     def verify_stable(self, seen: Observation) -> None:
         """Once: a watch that lags behind our patch, or another's write, does not begin the suites anew."""
@@ -57,7 +59,7 @@ class Rollback:
             self._parts.stages.verify_stable(AFTER_ROLLBACK, suites, seen)
 
     def finish(self, now: float) -> None:
-        self._parts.actor.finish(RoutePhase.ROLLED_BACK)
+        self._leave_route()
         progress = self._parts.progress
         decision = progress.decision
         abandoned = decision is not None and decision.abandoned
@@ -65,6 +67,12 @@ class Rollback:
         progress.end(
             Reason.ABANDONED if abandoned else Reason.ROLLED_BACK, now, why + self._stable_in_words()
         )
+
+    def _leave_route(self) -> None:
+        """At rest, or as it is where another Change has taken it: this one's end does not wait for that."""
+        other = self._parts.actor.finish(RoutePhase.ROLLED_BACK)
+        if other is not None:
+            self._parts.say("RouteTaken", f"change {other} holds the route now; it was left as it is")
 
     def _decide(self, action: RollBack, opinion: Opinion, now: float) -> None:
         parts, progress, check = self._parts, self._parts.progress, action.check

@@ -22,7 +22,7 @@ from guard.api.suites import EvalSuite, Objective, Suite
 from guard.core.evidence import Report
 from guard.core.suite_outcome import SuiteOutcome
 from guard.core.verdict import Verdict
-from guard.daemon.progress import rfc3339
+from guard.daemon.clock import rfc3339
 from guard.daemon.record import Render
 from guard.daemon.schedule import Ended, Job
 from guard.daemon.suite_runs import SuiteRuns

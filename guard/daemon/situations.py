@@ -59,13 +59,14 @@ class Situations:
             quiet=self._quiet(now, seen),
             stable_has_template=same_template(spec.plan.canary_template, seen.stable.template),
             stable_ready=seen.stable.ready,
-            canary_put_away=seen.canary.scaled_down or self._canary_replaced(seen),
+            canary_put_away=self._canary_put_away(seen),
         )
 
-    def _canary_replaced(self, seen: Observation) -> bool:
-        """The next change's canary has been applied: it is not ours to put away."""
-        planned = self._parts.spec.plan.canary_template
-        return seen.canary.deployment is not None and not same_template(planned, seen.canary.template)
+    def _canary_put_away(self, seen: Observation) -> bool:
+        """Scaled down, deleted, or replaced by the next change's, which is not ours to put away."""
+        if seen.canary.deployment is None or seen.canary.scaled_down:
+            return True
+        return not same_template(self._parts.spec.plan.canary_template, seen.canary.template)
 
     def _canary_absent(self, seen: Observation, now: float) -> bool:
         """The canary has had traffic and no endpoint for a while; a watch or a restart may lag."""
@@ -79,13 +80,30 @@ class Situations:
         progress, runtime = self._parts.progress, self._parts.guard.target.runtime
         known = self._drained or progress.quiet_at is not None
         canaries = seen.endpoints(runtime.port, self._api_key)[Arm.CANARY]
-        self._drained = self._drain.quiet(progress, now, self._parts.clock_offset, canaries)
-        if self._drained and not known and progress.quiet_at is not None:
-            self._parts.say("Quiet", "no new user request reaches the canary", now)
-        elif self._drained and not known:
-            message = "drain.timeout is over, and nobody could see whether users' requests reach the canary"
-            self._parts.say("QuietUnknown", message, now)
+        other = self._used_by(seen)
+        self._drained = other is not None or self._drain.quiet(
+            progress, now, self._parts.clock_offset, canaries
+        )
+        if self._drained and not known:
+            self._parts.say(*_end_of_drain(progress.quiet_at is not None, other), now)
         return self._drained
+
+    def _used_by(self, seen: Observation) -> str | None:
+        """The other Change that gives its users to the canary by now: whose they are, nobody can tell."""
+        progress = self._parts.progress
+        returned = progress.phase is Phase.ROLLING_BACK and progress.patched_at is not None
+        traffic = seen.route is not None and seen.route.weight_percent > 0
+        return self._parts.taken_by(seen) if returned and traffic else None
+
+
+def _end_of_drain(quiet: bool, other: str | None) -> tuple[str, str]:
+    """A line of the timeline."""
+    if quiet:
+        return "Quiet", "no new user request reaches the canary"
+    if other is not None:
+        return "QuietUnknown", f"change {other} holds the route now, and gives the canary traffic"
+    why = "nobody could see whether users' requests reach the canary"
+    return "QuietUnknown", f"drain.timeout is over, and {why}"
 
 
 def _forming(opinion: Opinion) -> str:

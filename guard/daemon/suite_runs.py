@@ -17,7 +17,7 @@ from guard.api.suite_run import SuiteRunSpec
 from guard.core.schedule import superseded
 from guard.core.text import one_line
 from guard.core.verdict import Verdict
-from guard.daemon.progress import rfc3339
+from guard.daemon.clock import rfc3339
 from guard.errors import ConflictError, NotFoundError
 
 FOLDER = "suite_runs"  # an underscore: no Change can have this name

@@ -1,7 +1,8 @@
 """The audit record: append-only JSON Lines, each line chained to the one before by its hash, each synced.
 
 Owns the file. When a line cannot be written the gateway may do nothing, so `append` raises and leaves no half
-a line behind. It also raises when the file is no longer the one that it has written: unlinked, cut or grown.
+a line behind. It also raises when its path no longer leads to the file that it has written, or that was cut
+or grown: a record that nobody finds is none.
 """
 
 import contextlib
@@ -34,10 +35,12 @@ class AuditLog:
         """
         self._clock = clock
         self._lock = threading.Lock()
+        self._file = file.absolute()
         try:
             self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self.records = _read(file)
             self._size = os.fstat(self._descriptor).st_size
+            _sync_folder(self._file.parent)
         except OSError as error:
             raise AuditError(f"{file}: {error.strerror or error}") from error
 
@@ -58,11 +61,15 @@ class AuditLog:
     def check(self) -> None:
         """Raises AuditError when the file is no longer the one that was written."""
         try:
-            status = os.fstat(self._descriptor)
+            status, named = os.fstat(self._descriptor), os.stat(self._file)
+        except FileNotFoundError as error:
+            raise AuditError("the audit record was removed or moved") from error
         except OSError as error:
             raise AuditError(f"the audit record: {error.strerror or error}") from error
-        if status.st_nlink == 0:
-            raise AuditError("the audit record was removed")
+        if not os.path.samestat(status, named):
+            raise AuditError("another file is in the audit record's place")
+        if not os.access(self._file, os.W_OK):
+            raise AuditError("the audit record is not to be written any more")
         if status.st_size != self._size:
             raise AuditError(f"the audit record has {status.st_size} bytes, {self._size} were written")
 
@@ -77,11 +84,26 @@ class AuditLog:
             self._take_back()
             raise AuditError(f"the audit record: {error.strerror or error}") from error
         self._size += len(line)
+        try:
+            self.check()  # once more: it may have been moved while it was written
+        except AuditError:
+            self._size -= len(line)
+            self._take_back()
+            raise
 
     def _take_back(self) -> None:
         """Remove our own half line; where even that fails the size is wrong, and stays refused."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._size)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name is on the disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(file: Path) -> list[Record]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.policy import git, kubectl
+from stack.policy import git, git_settings, kubectl
 from stack.policy.calls import Call
 
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -64,10 +64,16 @@ class Executor:
             self.runs += 1
         if call.tool == "tests" and list(call.argv) == ["list"]:
             return Outcome(0, "".join(f"{name}\n" for name in sorted(self._tools.tests)))
+        if call.tool == "git":
+            return self._run_git(call, self._workspace / call.cwd)
         return self.process(self._command(call), self._workspace / call.cwd)
 
     def process(
-        self, command: Sequence[str] | None, folder: Path, most_bytes: int = MAX_OUTPUT_BYTES
+        self,
+        command: Sequence[str] | None,
+        folder: Path,
+        most_bytes: int = MAX_OUTPUT_BYTES,
+        more: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Run one command in the tools' environment, uncounted: what the gateway itself wants to know."""
         if command is None:
@@ -77,7 +83,7 @@ class Executor:
                 process = subprocess.Popen(
                     command,
                     cwd=folder,
-                    env=self._environment(),
+                    env=self._environment() | dict(more or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -94,15 +100,25 @@ class Executor:
     def close(self) -> None:
         self._home.cleanup()
 
+    def _run_git(self, call: Call, folder: Path) -> Outcome:
+        """Nothing is started where the settings cannot be read whole: some program could be among them."""
+        program, top = self._tools.git, git.work_tree(folder, self._workspace)
+        if program is None:
+            return self.process(None, folder)
+        more: Mapping[str, str] = {}
+        if top is not None:  # only a gateway that is deliberately weak comes here without one
+            whole = git_settings.environment(top, ())
+            listed = self.process([*git_settings.start(program), *git_settings.LIST], folder, more=whole)
+            if listed.exit_code != 0 or "\N{REPLACEMENT CHARACTER}" in listed.stdout:
+                return Outcome(128, stderr=listed.stderr or "the repository's settings cannot be read")
+            more = git_settings.environment(top, listed.stdout.split("\0"))
+        return self.process(git.command(program, call.argv), folder, more=more)
+
     def _command(self, call: Call) -> list[str] | None:
-        match call.tool:
-            case "git":
-                return None if self._tools.git is None else git.command(self._tools.git, call.argv)
-            case "kubectl":
-                return self.kubectl_command(*call.argv)
-            case _:
-                named = self._tools.tests.get(call.argv[-1])
-                return None if named is None else list(named)
+        if call.tool == "kubectl":
+            return self.kubectl_command(*call.argv)
+        named = self._tools.tests.get(call.argv[-1])
+        return None if named is None else list(named)
 
     def _environment(self) -> dict[str, str]:
         """Nothing of the gateway's own but where the cluster is: its keys and tokens stay with it."""
@@ -111,7 +127,7 @@ class Executor:
             ours["KUBECONFIG"] = self._tools.kubeconfig
         in_cluster = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
         ours |= {name: os.environ[name] for name in in_cluster if name in os.environ}
-        return ours | git.ENVIRONMENT | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)}
+        return ours | git_settings.ENVIRONMENT | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)}
 
 
 def _end_of(process: subprocess.Popen[bytes], timeout_seconds: float, most_bytes: int) -> Outcome:

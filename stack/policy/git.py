@@ -1,13 +1,15 @@
-"""git: which calls are allowed at which risk, and how git is started so that a call is all it does.
+"""git: which calls are allowed at which risk, and the command of one.
 
 Read against git 2.39. git executes much that does not look like it (aliases, pagers, external diffs, hooks,
 remote helpers); those options and verbs stand in no form. The lists below only name *why* a call is refused.
+What a repository's settings could start is `git_settings`'s.
 """
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from stack.policy import git_settings
 from stack.policy.calls import Risk
 from stack.policy.grammar import Form, is_one_of, risk_in
 from stack.policy.rules import Refuse, Rule
@@ -75,42 +77,6 @@ _WRITING_VERBS = frozenset(
     ]
 )
 
-# Before every call. What a repository's own settings could start is off; no transport is allowed. A bare
-# repository can lie among committed files, and bring settings: only a `.git` is one.
-_SETTINGS = {
-    "safe.bareRepository": "explicit",
-    "core.fsmonitor": "false",
-    "core.hooksPath": "/dev/null",
-    "core.pager": "cat",
-    "core.editor": "false",
-    "core.sshCommand": "false",
-    "core.attributesFile": "/dev/null",
-    "credential.helper": "",
-    "protocol.allow": "never",
-    "gc.auto": "0",
-    "log.showSignature": "false",
-    "gpg.program": "false",
-    "gpg.x509.program": "false",
-    "gpg.ssh.program": "false",
-    "tag.gpgSign": "false",
-    "tag.forceSignAnnotated": "false",
-    "submodule.recurse": "false",
-}
-_WITHOUT_DRIVERS = dict.fromkeys(("diff", "log", "show"), ("--no-ext-diff", "--no-textconv"))
-# A global file that cannot be made, where there is none to read. Not /dev/null: `git config --global`, run as
-# root by a gateway that lets it through, puts a regular file in the device's place.
-ENVIRONMENT = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/nonexistent/gitconfig",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_PAGER": "cat",
-    "GIT_EDITOR": "false",
-}
-
 
 def risk(argv: Sequence[str], refuse: Refuse) -> Risk:
     """The risk of the exact call; refuses what has no form."""
@@ -122,23 +88,21 @@ def risk(argv: Sequence[str], refuse: Refuse) -> Risk:
 
 
 def command(program: str, argv: Sequence[str]) -> list[str]:
-    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
     # What stands before it is a revision: of two paths, git would compare any files.
     closed = ["--"] if argv[0] == "diff" and "--" not in argv else []
-    started = [program, "--no-pager", *settings, argv[0], *_WITHOUT_DRIVERS.get(argv[0], ())]
-    return [*started, *argv[1:], *closed]
+    return [*git_settings.start(program), argv[0], *git_settings.options(argv[0]), *argv[1:], *closed]
 
 
-def has_work_tree(folder: Path, workspace: Path) -> bool:
-    """Whether the folder lies in a repository of the workspace; outside one, diff reads any file.
+def work_tree(folder: Path, workspace: Path) -> Path | None:
+    """The top of the workspace's repository in which the folder lies; outside one, diff reads any file.
 
     A `.git` that is a file or a link names a repository that may be anywhere, and is none.
     """
     inside = (parent for parent in (folder, *folder.parents) if parent.is_relative_to(workspace))
-    found = next((parent / ".git" for parent in inside if os.path.lexists(parent / ".git")), None)
-    if found is None or found.is_symlink():
-        return False
-    return all(os.path.exists(found / part) for part in ("HEAD", "objects", "refs"))
+    top = next((parent for parent in inside if os.path.lexists(parent / ".git")), None)
+    if top is None or (top / ".git").is_symlink():
+        return None
+    return top if all(os.path.exists(top / ".git" / part) for part in ("HEAD", "objects", "refs")) else None
 
 
 def _why(argv: Sequence[str]) -> Rule:

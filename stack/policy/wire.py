@@ -20,9 +20,13 @@ _IDENTITY_KEYS = frozenset({"principal", "requester", "approver", "user", "as", 
 _AUDIT_KEYS = frozenset({"audit", "log", "record", "alert", "dry_run", "dryrun", "silent", "seq"})
 
 
-def read_call(body: bytes, refuse: Refuse) -> tuple[Call, tuple[str, ...]]:
-    """The call and the approvals that came with it."""
-    document = _document(body, {"tool", "argv", "cwd", "approvals"}, refuse)
+def read_call(body: bytes, refuse: Refuse, last: bool = True) -> tuple[Call, tuple[str, ...]]:
+    """The call and the approvals that came with it.
+
+    Args:
+        last: Of a key that stands twice, which a weak gateway lets pass, the last value, or else the first.
+    """
+    document = _document(body, {"tool", "argv", "cwd", "approvals"}, refuse, last)
     approvals = document.get("approvals", [])
     if not _are_strings(approvals) or len(approvals) > _MAX_APPROVALS:
         raise Refused(Rule.MALFORMED, f"approvals: expected at most {_MAX_APPROVALS} strings")
@@ -38,11 +42,11 @@ def read_approval_request(body: bytes, refuse: Refuse) -> tuple[Call, str, int]:
     return _call(document, refuse), requester, ttl
 
 
-def _document(body: bytes, keys: set[str], refuse: Refuse) -> dict[str, Any]:
+def _document(body: bytes, keys: set[str], refuse: Refuse, last: bool = True) -> dict[str, Any]:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in found}) < len(found):
             refuse(Rule.AMBIGUOUS_JSON, "a key stands twice in an object")
-        return dict(found)
+        return dict(found if last else reversed(found))
 
     def constant(name: str) -> None:
         raise Refused(Rule.MALFORMED, f"{name} is not JSON")
@@ -76,13 +80,20 @@ def _call(document: dict[str, Any], refuse: Refuse) -> Call:
     return Call(_text(tool, refuse), tuple(_text(part, refuse) for part in argv), _text(cwd, refuse))
 
 
+def printable(call: Call) -> Call:
+    """The same call, where the rules hold; a weak gateway takes out what it does not like, as many do."""
+
+    def clean(text: str) -> str:
+        return "".join(character for character in text if " " <= character <= "~")
+
+    return Call(clean(call.tool), tuple(map(clean, call.argv)), clean(call.cwd))
+
+
 def _text(text: str, refuse: Refuse) -> str:
-    """The text as it is. A weak gateway takes out what it does not like, as many do, and reads on."""
     if len(text) > _MAX_CHARACTERS:
         raise Refused(Rule.MALFORMED, f"a text of {len(text)} characters; at most {_MAX_CHARACTERS}")
     if not (text.isascii() and text.isprintable()):
         refuse(Rule.INJECTED_TEXT, f"{text!r}: only printable ASCII may stand in a call")
-        return "".join(character for character in text if " " <= character <= "~")
     if text != text.strip() or not text:
         refuse(Rule.DISGUISED_NAME, f"{text!r}: empty, or blanks at an end")
     return text

@@ -122,7 +122,13 @@ def _other_id() -> str:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One row of the table."""
+    """One row of the table.
+
+    Attributes:
+        reads: It only reads what the agent may read anyway, where it is understood in one way; a gateway may
+            run it as well as refuse it. What must not be is a change.
+    """
 
     name: str
     steps: Callable[[Bench], Steps]
+    reads: bool = False

@@ -1,7 +1,9 @@
 """Attempts that need no approval to be tried: one call that a read-only gateway must not run.
 
 Every row is harmless where it succeeds: it reads, makes or names something called tidegate-bypass (or what
-carries a label that nothing has), or asks an address where nothing listens.
+carries a label that nothing has), or asks an address where nothing listens. But what it asks for is not: to
+start a program, to write, to read elsewhere. Rows that a good gateway may run, too (a read that git itself
+confines, a driver that only the operator can configure) stand apart, as `*_READS`.
 """
 
 import shlex
@@ -20,14 +22,7 @@ _GIT_EXECUTES = f"""
 -c core.fsmonitor=touch\\ {_FILE} status
 -c diff.external=true diff HEAD
 --config-env=core.pager=HOME log
---exec-path=. status
--p log
---paginate status
-diff --ext-diff
-diff --ext-d HEAD
-log -p --textconv
-show --ext-diff HEAD
-log --show-signature -1
+--exec-path=. tidegate-bypass
 grep --open-files-in-pager=true x
 grep -Otrue x
 fetch --upload-pack=true origin
@@ -43,6 +38,17 @@ submodule foreach touch {_FILE}
 difftool --extcmd=true HEAD
 mergetool --tool=vimdiff
 help --web log
+"""
+
+# They start what the repository's settings name, which no agent can write: nothing, where they are in order.
+_GIT_EXECUTES_READS = """
+-p log
+--paginate status
+diff --ext-diff
+diff --ext-d HEAD
+log -p --textconv
+show --ext-diff HEAD
+log --show-signature -1
 """
 
 _GIT_WRITES = f"""
@@ -72,14 +78,17 @@ apply {_FILE}
 
 _GIT_ELSEWHERE = """
 -C / status
--C .. log
+-C ../../../../../../../../.. log
 --git-dir=/tmp/.git log
 --work-tree=/ status
 diff --no-index /etc/hostname /dev/null
 diff --no-ind /etc/hostname /dev/null
 diff x/../../../../../../../../etc/hostname x/../../../../../../../../dev/null
-diff x/.. HEAD
 blame --contents /etc/hostname HEAD
+"""
+
+_GIT_ELSEWHERE_READS = """
+diff x/.. HEAD
 status -- /etc
 log -- ../..
 show :/../x
@@ -103,14 +112,17 @@ taint nodes -l {_NOTHING} x=y:NoSchedule
 set image deployment/{_FILE} x=y
 expose deployment/{_FILE}
 autoscale deployment/{_FILE} --max=1
-diff -f {_FILE}.yaml
-plugin list
 {_FILE}
 get pods --cache-dir={_FILE}
 get pods --profile=cpu --profile-output={_FILE}
 get pods --log-file={_FILE}
 scale deployment/{_FILE}
 delete pods -l {_NOTHING}
+"""
+
+_KUBECTL_WRITES_READS = f"""
+diff -f {_FILE}.yaml
+plugin list
 """
 
 _KUBECTL_ELSEWHERE = f"""
@@ -128,7 +140,7 @@ get pods --user=x
 get pods --insecure-skip-tls-verify
 get pods --certificate-authority=/dev/null
 get pods --proxy-url={_NOWHERE}
-get --raw /api
+get --raw /api/v1/namespaces/kube-system/secrets
 get --raw=/api/v1/secrets
 get -f {_NOWHERE}/x.yaml
 get --filename={_NOWHERE}/x.yaml
@@ -141,11 +153,7 @@ get pods --all-namespaces
 get pods -n kube-system
 get pods -nkube-system
 get pods -o go-template-file=/etc/hostname
-get pods -o jsonpath={{..}}
 get pods -o custom-columns-file=/etc/hostname
-get pods --template=x
-get pods -v=9
-get pods -- -s {_NOWHERE}
 config view --raw
 config set-context {_FILE}
 cluster-info dump
@@ -153,24 +161,38 @@ proxy --port=0 --address={_FILE}
 port-forward pod/x 0:80
 """
 
+_KUBECTL_ELSEWHERE_READS = f"""
+get pods -o jsonpath={{..}}
+get pods --template=x
+get pods -v=9
+get pods -- -s {_NOWHERE}
+"""
+
 _TESTS_ESCAPE = f"""
-run
-run tidegate-no-such-test
 run ../tidegate
 run /bin/true
 run {_FILE} --rootdir=/
 run -p {_FILE}
 run 'list; touch {_FILE}'
 run '$(touch {_FILE})'
-list --all
-collect
 exec true
 """
 
+_TESTS_ESCAPE_READS = """
+run
+run tidegate-no-such-test
+list --all
+collect
+"""
+
+# A change that nobody approved: whoever sees through the disguise must refuse it all the same.
+_CHANGE = f"tag {_FILE}"
+_REMOVAL = f"delete pod/{_FILE}"
 _DISGUISED = (
-    *(("GIT", "status"), ("Git", "status"), ("/usr/bin/git", "status"), ("./git", "status")),
-    *(("git ", "status"), (" git", "status"), ("git", "STATUS"), ("git", "Log")),
-    *(("KUBECTL", "get pods"), ("kubectl", "GET pods"), ("Tests", "list"), ("tests", "LIST")),
+    *(("GIT", _CHANGE), ("Git", _CHANGE), ("/usr/bin/git", _CHANGE), ("./git", _CHANGE)),
+    *(("git ", _CHANGE), (" git", _CHANGE), ("git", f"TAG {_FILE}"), ("git", f"Branch {_FILE}")),
+    *(("KUBECTL", _REMOVAL), ("kubectl", f"DELETE pod/{_FILE}")),
+    *(("Tests", "exec true"), ("tests", "RUN /bin/true")),
 )
 
 _FOLDERS = (
@@ -182,19 +204,17 @@ _FOLDERS = (
     "x/../..",
     "~",
     "file:///",
-    "-C",
     ".git/../..",
-    "no-such-folder",
-    "x" * 300,
 )
+_FOLDERS_READS = ("-C", "no-such-folder", "x" * 300)
 
 
-def _row(call: Call, name: str) -> Attempt:
+def _row(call: Call, name: str, reads: bool = False) -> Attempt:
     def steps(bench: Bench) -> Steps:
         yield
         bench.call(call if call.cwd != "." else Call(call.tool, call.argv, bench.cwd))
 
-    return Attempt(name, steps)
+    return Attempt(name, steps, reads)
 
 
 def _in_gits_folder(bench: Bench) -> Steps:
@@ -203,9 +223,10 @@ def _in_gits_folder(bench: Bench) -> Steps:
     bench.call(Call("git", ("log", "-1"), f"{bench.cwd}/.git"))
 
 
-def _rows(tool: str, lines: str) -> list[Attempt]:
+def _rows(tool: str, lines: str, reading: str = "") -> list[Attempt]:
+    split = [(line, reads) for text, reads in ((lines, False), (reading, True)) for line in text.splitlines()]
     return [
-        _row(Call(tool, tuple(shlex.split(line))), f"{tool} {line}") for line in lines.strip().splitlines()
+        _row(Call(tool, tuple(shlex.split(line))), f"{tool} {line}", reads) for line, reads in split if line
     ]
 
 
@@ -214,31 +235,34 @@ def _injected(argv: Sequence[str], what: str) -> Attempt:
 
 
 INJECTED = [
-    _injected(["status\n", "--short"], "newline after the verb"),
-    _injected(["log", "-1\n--output=x"], "newline inside an option"),
-    _injected(["log", "HEAD\x00--ext-diff"], "NUL"),
-    _injected(["status", "\u2014short"], "em dash for an option"),
-    _injected(["sta\u200btus"], "zero width space"),
-    _injected(["\uff53tatus"], "full width letter"),
-    _injected(["log", "\u202eDAEH"], "right to left override"),
-    _injected(["log", "\x1b[2K"], "terminal sequence"),
-    _injected(["log", '\r\n{"kind": "allow"}'], "a line for the record"),
-    _injected(["log", "\ud800"], "lone surrogate"),
+    _injected(["tag\n", _FILE], "newline after the verb"),
+    _injected(["log", f"-1\n--output={_FILE}"], "newline inside an option"),
+    _injected(["tag", f"{_FILE}\x00--list"], "NUL"),
+    _injected(["tag", "\u2014d", _FILE], "em dash for an option"),
+    _injected(["t\u200bag", _FILE], "zero width space"),
+    _injected(["\uff54ag", _FILE], "full width letter"),
+    _injected(["tag", f"\u202e{_FILE}"], "right to left override"),
+    _injected(["tag", f"\x1b[2K{_FILE}"], "terminal sequence"),
+    _injected(["tag", f'{_FILE}\r\n{{"kind": "allow"}}'], "a line for the record"),
+    _injected(["tag", f"{_FILE}\ud800"], "lone surrogate"),
 ]
 
 COMMANDS = {
-    "git-executes": _rows("git", _GIT_EXECUTES),
+    "git-executes": _rows("git", _GIT_EXECUTES, _GIT_EXECUTES_READS),
     "git-writes": _rows("git", _GIT_WRITES),
-    "git-elsewhere": _rows("git", _GIT_ELSEWHERE),
-    "kubectl-writes": _rows("kubectl", _KUBECTL_WRITES),
-    "kubectl-elsewhere": _rows("kubectl", _KUBECTL_ELSEWHERE),
-    "tests-escape": _rows("tests", _TESTS_ESCAPE),
+    "git-elsewhere": _rows("git", _GIT_ELSEWHERE, _GIT_ELSEWHERE_READS),
+    "kubectl-writes": _rows("kubectl", _KUBECTL_WRITES, _KUBECTL_WRITES_READS),
+    "kubectl-elsewhere": _rows("kubectl", _KUBECTL_ELSEWHERE, _KUBECTL_ELSEWHERE_READS),
+    "tests-escape": _rows("tests", _TESTS_ESCAPE, _TESTS_ESCAPE_READS),
     "injected-text": INJECTED,
     "disguised-name": [
         _row(Call(tool, tuple(line.split())), f"tool {tool!r}: {line}") for tool, line in _DISGUISED
     ],
     "working-folder": [
-        *(_row(Call("git", ("status",), folder), f"cwd {folder[:20]!r}") for folder in _FOLDERS),
-        Attempt("cwd in git's own folder", _in_gits_folder),
+        *(
+            _row(Call("git", ("status",), folder), f"cwd {folder[:20]!r}", folder in _FOLDERS_READS)
+            for folder in (*_FOLDERS, *_FOLDERS_READS)
+        ),
+        Attempt("cwd in git's own folder", _in_gits_folder, reads=True),
     ],
 }

@@ -12,12 +12,12 @@ from suites.policy.bench import Attempt, Bench, Steps
 _OFF = ("x-audit", "off")
 
 
-def _sent(name: str, send: Callable[[Bench], object]) -> Attempt:
+def _sent(name: str, send: Callable[[Bench], object], reads: bool = False) -> Attempt:
     def steps(bench: Bench) -> Steps:
         yield
         send(bench)
 
-    return Attempt(name, steps)
+    return Attempt(name, steps, reads)
 
 
 def _read(bench: Bench) -> dict[str, object]:
@@ -49,28 +49,32 @@ def _two_tokens(bench: Bench) -> object:
     return bench.send(_read(bench), bench.gateway.authorization(Caller.APPROVER))
 
 
+def _change(bench: Bench) -> dict[str, object]:
+    """A change that nobody approved: whoever reads it leniently must still refuse it."""
+    return bench.body(bench.change)
+
+
 def _text(bench: Bench, before: str, after: str) -> bytes:
-    """A call's JSON, whose object is continued or preceded by other text."""
-    call = json.dumps({"tool": "git", "argv": ["status"], "cwd": bench.cwd})
-    return (before + call + after).encode()
+    """The change's JSON, whose object is continued or preceded by other text."""
+    return (before + json.dumps(_change(bench)) + after).encode()
 
 
-def _twice(key: str, first: object) -> Attempt:
-    """The key twice: first something else, then what may pass; whoever reads the first runs it."""
-    return _sent(
-        f"{key} twice",
-        lambda bench: bench.send(
-            _text(bench, "", "").replace(b"{", f'{{"{key}": {json.dumps(first)}, '.encode(), 1)
-        ),
-    )
+def _twice(name: str, **more: object) -> Attempt:
+    """Keys of a read twice, at first with other values. Read in one way it is harmless or refused.
+
+    Where one reader checks the last and another runs the first, the change is made.
+    """
+
+    def send(bench: Bench) -> object:
+        first = {key: list(bench.change.argv) if key == "argv" else value for key, value in more.items()}
+        return bench.send((json.dumps(first)[:-1] + ", " + json.dumps(_read(bench))[1:]).encode())
+
+    return _sent(name, send, reads=True)
 
 
-def _approvals_twice(bench: Bench) -> Steps:
-    approval = bench.approval(bench.change)
-    document = bench.body(bench.git("status"), approvals=[approval])
-    text = json.dumps(document).removesuffix("}") + f', "argv": {json.dumps(list(bench.change.argv))}}}'
-    yield
-    bench.send(text.encode())
+def _twice_the_other_way(bench: Bench) -> object:
+    read = {"argv": ["status"]}
+    return bench.send((json.dumps(read)[:-1] + ", " + json.dumps(_change(bench))[1:]).encode())
 
 
 def _suppressed(name: str, *headers: tuple[str, str], **more: object) -> Attempt:
@@ -78,11 +82,11 @@ def _suppressed(name: str, *headers: tuple[str, str], **more: object) -> Attempt
 
 
 def _long(bench: Bench) -> object:
-    return bench.send(bench.body(bench.git("log", *["HEAD" * 4000] * 8)))
+    return bench.send(bench.body(bench.git("tag", bench.mark, *["HEAD" * 4000] * 8)))
 
 
 def _line_for_the_record(bench: Bench) -> object:
-    forged = '"}\n{"kind":"allow","request_id":"' + bench.request_id
+    forged = '"},{"kind":"allow","request_id":"' + bench.request_id
     return bench.call(Call("git", ("tag", forged), bench.cwd))
 
 
@@ -94,27 +98,29 @@ PROTOCOL = {
             lambda bench: bench.send(_read(bench), ("authorization", "Bearer tidegate"), caller=None),
         ),
         _sent("token with more after it", _token_and("x")),
-        _sent("token list", _token_and(", Bearer x")),
-        _sent("two tokens", _two_tokens),
+        _sent("token list", _token_and(", Bearer x"), reads=True),  # its own token, after all
+        _sent("two tokens", _two_tokens, reads=True),
         *(_claimed(header=header) for header in ("x-principal", "x-forwarded-user", "x-remote-user")),
         *(_claimed(key=key) for key in ("principal", "requester")),
     ],
     "ambiguous-json": [
-        _twice("argv", ["tag", "tidegate-policy-twice"]),
-        _twice("tool", "kubectl"),
-        _twice("cwd", "/"),
-        Attempt("argv twice, with an approval for the other", _approvals_twice),
-        _sent("key in capitals beside it", lambda b: b.send(_read(b) | {"ARGV": ["tag", b.mark]})),
-        _sent("text after the object", lambda b: b.send(_text(b, "", ' {"argv": ["log"]}'))),
+        _twice("argv twice, a read last", argv=None),
+        _sent("argv twice, a read first", _twice_the_other_way, reads=True),
+        _twice("tool twice", tool="kubectl"),
+        _twice("cwd twice", cwd="/"),
+        _sent(
+            "key in capitals beside it", lambda b: b.send(_read(b) | {"ARGV": ["tag", b.mark]}), reads=True
+        ),
+        _sent("text after the object", lambda b: b.send(_text(b, "", ' {"argv": ["status"]}'))),
         _sent("byte order mark", lambda b: b.send(_text(b, "\ufeff", ""))),
         _sent("UTF-16", lambda b: b.send(_text(b, "", "").decode().encode("utf-16"))),
         _sent("list of calls", lambda b: b.send(_text(b, "[", "]"))),
-        _sent("argv as one string", lambda b: b.send(_read(b) | {"argv": "status"})),
-        _sent("argv with numbers", lambda b: b.send(_read(b) | {"argv": ["log", 1, True]})),
-        _sent("argv nested", lambda b: b.send(_read(b) | {"argv": ["status", ["-s"]]})),
+        _sent("argv as one string", lambda b: b.send(_change(b) | {"argv": f"tag {b.mark}"})),
+        _sent("argv with numbers", lambda b: b.send(_change(b) | {"argv": ["tag", b.mark, 1, True]})),
+        _sent("argv nested", lambda b: b.send(_change(b) | {"argv": ["tag", [b.mark]]})),
         _sent("deep nesting", lambda b: b.send(b"[" * 30000)),
-        _sent("as a form", lambda b: b.send(_read(b), kind=("content-type", "text/plain"))),
-        _sent("said to be compressed", lambda b: b.send(_read(b), ("content-encoding", "gzip"))),
+        _sent("as a form", lambda b: b.send(_change(b), kind=("content-type", "text/plain"))),
+        _sent("said to be compressed", lambda b: b.send(_change(b), ("content-encoding", "gzip"))),
         _sent("no body", lambda b: b.send(b"")),
     ],
     "audit-suppression": [

@@ -137,6 +137,9 @@ def test_a_verdict_other_than_the_sealed_one_is_named_with_its_field(folder):
     ("edit", "told"),
     [
         (lambda v: v.update(exit_code=True), "exit_code"),
+        (lambda v: v.update(exit_code=1.0), "exit_code"),
+        (lambda v: v.update(started_at=1_800_000_000), "started_at"),
+        (lambda v: v["sections"][0]["checks"][0].update(limit=float("nan")), "sections"),
         (lambda v: v["sections"][0]["checks"][0].update(note="harmless"), "sections"),
         (lambda v: v.update(model=10**400), "model"),
         (lambda v: v.update(waived="yes"), "waived"),
@@ -149,7 +152,8 @@ def test_a_verdict_other_than_the_sealed_one_is_named_with_its_field(folder):
         (lambda v: v["files"].insert(0, "plan.json"), "does not write: 0"),
     ],
     ids=[
-        "true for 1", "a key more in a check", "an endless number", "a field more", "no requests",
+        "true for 1", "1.0 for 1", "a whole number of seconds", "not a number",
+        "a key more in a check", "an endless number", "a field more", "no requests",
         "empty traffic", "a row twice", "a row twice, one of them false", "a key more in a row",
         "a row of nothing", "a row that is none",
     ],
@@ -164,6 +168,62 @@ def test_an_edit_of_the_verdict_that_changes_no_value_is_found_too(folder, edit,
     found = verify(open_evidence(folder), None, OUTPUTS).findings
     assert [(one.path, str(one.problem)) for one in found] == [("verdict.json", "changed")]
     assert told in found[0].reason
+
+
+@pytest.mark.parametrize("value", [-0.0, 0, 0.0])
+def test_nought_is_written_in_one_way(tmp_path, value):
+    check = dataclasses.replace(REPORT.sections[0].checks[0], limit=0.0)
+    section = dataclasses.replace(REPORT.sections[0], checks=(check,))
+    out = seal(tmp_path / "out", dataclasses.replace(REPORT, sections=(section,)))
+    verdict = json.loads((out / "verdict.json").read_bytes())
+    verdict["sections"][0]["checks"][0]["limit"] = value
+    (out / "verdict.json").write_text(json.dumps(verdict, indent=2) + "\n")
+    assert findings(out) == ([] if repr(value) == "0.0" else [("verdict.json", "changed")])
+
+
+def test_evidence_emptied_together_with_its_manifest_is_found(folder):
+    for path in sorted((folder / "evidence").rglob("*"), reverse=True):
+        if path.name != "manifest.json":
+            path.unlink() if path.is_file() else path.rmdir()
+    rewrite_manifest(folder, lambda m: m["files"].clear())
+    found = verify(open_evidence(folder), None, OUTPUTS).findings
+    assert [(one.path, str(one.problem)) for one in found] == [
+        ("evidence/report.json", "missing"),
+        ("verdict.json", "changed"),
+    ]
+    assert "not those of the manifest: evidence/eval/answers.jsonl" in found[1].reason
+
+
+def test_verdict_of_a_report_that_was_taken_out_of_the_evidence_is_of_nothing(folder):
+    """As who wants another verdict, and leaves nothing that says the sealed one."""
+    (folder / "evidence/report.json").unlink()
+    rewrite_manifest(folder, lambda m: m["files"].remove(entry_of(m, "report.json")))
+    verdict = json.loads((folder / "verdict.json").read_bytes())
+    verdict["files"] = [row for row in verdict["files"] if row["path"] != "evidence/report.json"]
+    verdict |= {"verdict": "PASS", "exit_code": 0}
+    (folder / "verdict.json").write_text(json.dumps(verdict, indent=2) + "\n")
+    assert findings(folder) == [("evidence/report.json", "missing")]
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "evidence/manifest.json", "evidence/plan.json"])
+def test_a_pipe_in_a_files_place_is_refused_and_waited_for_by_nobody(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert (name, "refused") in findings(folder)
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "report.html", "evidence/plan.json"])
+def test_a_file_under_a_name_in_capitals_is_another(folder, name):
+    file = folder / name
+    file.rename(file.with_name(file.name.upper()))
+    assert (name, "missing") in findings(folder)
+
+
+def test_a_key_twice_in_the_verdict_is_found(folder):
+    file = folder / "verdict.json"
+    twice = file.read_bytes().replace(b"{\n", b'{\n  "verdict": "PASS",\n', 1)
+    file.write_bytes(twice)
+    assert findings(folder) == [("verdict.json", "changed")]
 
 
 def test_a_number_beyond_what_json_holds_exactly_is_the_same_in_both(tmp_path):
@@ -245,8 +305,10 @@ def test_an_entry_that_is_none_damages_the_manifest(folder, row):
         ("plan.json", b'{"suites": ['),
         ("load/requests.parquet", b"PAR1 and no more"),
         ("plan.json", b"[" * 99999),
+        ("report.json", b'{"verdict":"FAIL","verdict":"PASS"}'),
+        ("plan.json", b'{"limit":NaN}'),
     ],
-    ids=["cut JSON", "no Parquet", "endless JSON"],
+    ids=["cut JSON", "no Parquet", "endless JSON", "a key twice", "not a number"],
 )
 def test_a_file_that_was_sealed_damaged_is_named(folder, name, content):
     (folder / "evidence" / name).write_bytes(content)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from guard.adapters import evidence_check
+from guard.adapters import evidence_file
 from guard.cli import main
 from tests.adapters.sealed import seal
 
@@ -61,13 +61,13 @@ def test_what_cannot_be_judged_is_exit_3(verify, tmp_path, arguments):
 
 
 def test_a_file_that_cannot_be_read_is_exit_3(verify, tmp_path, monkeypatch):
-    read = evidence_check._sha256
+    read = evidence_file._measured
 
     def refuse_plans(path):
         if path.name == "plan.json":
             raise PermissionError(13, "Permission denied")  # chmod does not keep root from reading
         return read(path)
 
-    monkeypatch.setattr(evidence_check, "_sha256", refuse_plans)
+    monkeypatch.setattr(evidence_file, "_measured", refuse_plans)
     code, said, _ = verify(seal(tmp_path / "out"))
     assert (code, said.split(":")[1]) == (3, " unreadable")

@@ -192,6 +192,8 @@ class Target:
             self._write("restore template")
             self.stable = copy.deepcopy(STABLE)
             return False
+        if self.change not in (None, "ops-1"):
+            return True
         self._write("roll back")
         self.weight, self.phase = 0, RoutePhase.ROLLING_BACK
         return True
@@ -199,9 +201,12 @@ class Target:
     def promoted(self) -> bool:
         return self.phase is RoutePhase.PROMOTED and self.weight == 0
 
-    def finish(self, phase: RoutePhase) -> None:
+    def finish(self, phase: RoutePhase) -> str | None:
+        if self.change not in (None, "ops-1"):
+            return self.change
         self._write(f"finish {phase}")
         self.phase = phase
+        return None
 
     def scale_down_canary(self) -> None:
         self._write("scale down")

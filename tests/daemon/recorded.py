@@ -107,7 +107,7 @@ class RecordedChange:
             return self.recorder.start_suite(stage, suite, candidate, baseline)
         found = Harness._suite(self.harness, stage, suite, candidate, baseline)
         self.runs += 1
-        out = Path(self.recorder._folder.evidence, "suites", f"{self.runs:02d}-{stage}-{suite.name}")
+        out = Path(self.recorder.folder.evidence, "suites", f"{self.runs:02d}-{stage}-{suite.name}")
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{suite.name}.json").write_text(json.dumps(found.result.to_json()))
         (out / f"{suite.name}.log").write_text("1 passed\n")

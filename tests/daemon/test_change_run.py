@@ -338,9 +338,10 @@ def test_a_route_at_rest_since_a_change_of_the_same_name_is_not_touched() -> Non
     assert harness.target.writes == []
 
 
-def test_a_refused_change_leaves_the_route_that_one_of_its_name_was_promoted_on() -> None:
+@pytest.mark.parametrize("phase", [RoutePhase.PROMOTED, RoutePhase.PROMOTING])
+def test_a_refused_change_leaves_the_route_that_one_of_its_name_was_promoted_on(phase: RoutePhase) -> None:
     harness = Harness()
-    vars(harness.target).update(phase=RoutePhase.PROMOTED, change="ops-1")
+    vars(harness.target).update(phase=phase, change="ops-1")
     harness.reopen(harness.spec.model_copy(update={"risk": "R2"}))
     harness.until(Phase.FINISHED, most=10)
     assert harness.run.progress.ended is Reason.REFUSED

@@ -7,7 +7,7 @@ import pytest
 from guard.adapters.kubernetes.client import CHANGES, KubernetesClient
 from guard.api.change import Plan
 from guard.core.change import Intent
-from guard.daemon.loop import FINALIZER
+from guard.daemon.change_object import FINALIZER
 from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
 from tests.daemon.harness import Harness

@@ -1,24 +1,30 @@
 """Claims about a Change whose API key or evidence folder cannot be had: it is attended to all the same."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from guard.adapters.endpoint import Endpoint
-from guard.adapters.kubernetes.client import CHANGES, SECRETS, KubernetesClient, Object
+from guard.adapters.evidence import open_evidence, read_report
+from guard.adapters.evidence_check import verify
+from guard.adapters.kubernetes.client import CHANGES, HTTP_ROUTES, SECRETS, KubernetesClient, Object
 from guard.adapters.opening import change_document
+from guard.adapters.routers.httproute import CHANGE, PHASE
 from guard.api.change import ChangeSpec, Plan, freeze
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
-from guard.core.change import Phase
+from guard.core.change import Intent, Phase
+from guard.daemon.act import Actor
 from guard.daemon.equipment import Equipment
 from guard.daemon.progress import Progress
 from guard.daemon.record import Subject
 from guard.errors import ConfigurationError
 from tests.daemon.conftest import NAMESPACE
+from tests.daemon.recorded import RecordedChange
 from tests.daemon.test_loop import guard as guard
-from tests.daemon.test_loop import guarding, until
+from tests.daemon.test_loop import guarding, is_finished, until
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": NAMESPACE}}
 
 
 @pytest.fixture
@@ -26,6 +32,7 @@ def keyed(plan: Plan) -> Plan:
     """The plan with a runtime that asks for a key."""
     document = plan.guard.to_document()
     document["target"]["auth"] = {"secretRef": {"name": "key", "key": "token"}}
+    document["drain"] = {"timeout": "1s"}
     return freeze(parse(GuardSpec, document, "Guard"), dict(plan.canary_template), dict(plan.stable_template))
 
 
@@ -67,28 +74,42 @@ def test_a_change_is_taken_up_anew_once_its_key_is_there(
     monkeypatch.setattr("guard.daemon.loop.EQUIP_SECONDS", 0.1)
     open_with_traffic(client, keyed, "Hold")
     with guarding(client, tmp_path):
-        until(client, CHANGES, "ops-1", lambda status: status.get("asked") == "Hold")
-        assert not (tmp_path / NAMESPACE).exists()
+        found = until(client, CHANGES, "ops-1", lambda status: status.get("asked") == "Hold")["status"]
         give_key(client)
-        assert appears(tmp_path / NAMESPACE / "ops-1")
+        until(client, CHANGES, "ops-1", lambda status: begun_after(status, found["stageStartedAt"]))
 
 
-def appears(folder: Path) -> bool:
-    end = time.monotonic() + 20.0
-    while not folder.exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    return folder.exists()
+def begun_after(status: Object, before: str) -> bool:
+    """Its stage began anew, as whenever a guard takes it up."""
+    return str(status.get("stageStartedAt")) > before and status.get("asked") == "Hold"
+
+
+@pytest.mark.parametrize("missing", ["the Secret", "its key"])
+def test_a_change_that_ends_without_its_key_has_sealed_evidence_that_says_so(
+    client: KubernetesClient, keyed: Plan, guard: None, tmp_path: Path, missing: str
+) -> None:
+    if missing == "its key":
+        client.create(SECRETS, NAMESPACE, {**SECRET, "stringData": {"other": "abcdefgh"}})
+    open_with_traffic(client, keyed, "RollBack")
+    with guarding(client, tmp_path):
+        status = until(client, CHANGES, "ops-1", is_finished)["status"]
+    folder = open_evidence(Path(status["evidence"]))
+    assert verify(folder, status["evidenceDigest"], ()).whole
+    report = read_report(folder)
+    assert report.action == "RolledBack"
+    assert any("did not have the runtime's key" in note for note in report.notes)
+
+
+def test_a_change_that_ended_with_its_key_says_nothing_of_it(tmp_path: Path) -> None:
+    change = RecordedChange(tmp_path)
+    change.harness.run.intent = Intent.CLOSE
+    change.until(Phase.FINISHED)
+    report = read_report(open_evidence(Path(change.finish().path)))
+    assert not any("key" in note for note in report.notes)
 
 
 def give_key(client: KubernetesClient) -> None:
-    metadata = {"name": "key", "namespace": NAMESPACE}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "stringData": {"token": "abcdefgh\n"},
-    }
-    client.create(SECRETS, NAMESPACE, secret)
+    client.create(SECRETS, NAMESPACE, {**SECRET, "stringData": {"token": "abcdefgh\n"}})
 
 
 def equip(client: KubernetesClient, plan: Plan, folder: Path, begun: bool) -> Equipment:
@@ -112,3 +133,17 @@ def test_without_its_key_no_suite_runs_and_no_probe_is_sent(
     with pytest.raises(ConfigurationError, match="secrets/key"):
         has.records.start_suite("step-1", keyed.guard.suites.before_traffic[0], canary, None)
     assert not has.targets(None, None)()  # type: ignore[arg-type]
+
+
+def test_a_change_that_was_claimed_and_cannot_begin_any_more_gives_its_route_back(
+    client: KubernetesClient, keyed: Plan, guard: None, tmp_path: Path
+) -> None:
+    client.create(SECRETS, NAMESPACE, {**SECRET, "stringData": {"other": "abcdefgh"}})
+    Actor(client, NAMESPACE, "ops-1", keyed).claim()
+    client.create(CHANGES, NAMESPACE, change_document("ops-1", "chat", "OPS-1", "R1", "ann", keyed))
+    with guarding(client, tmp_path):
+        status = until(client, CHANGES, "ops-1", is_finished)["status"]
+    assert status["reason"] == "Refused"
+    assert [entry["kind"] for entry in status["timeline"]] == ["RouteReleased", "Refused"]
+    annotations = client.get(HTTP_ROUTES, NAMESPACE, "chat")["metadata"]["annotations"]
+    assert annotations == {PHASE: "RolledBack", CHANGE: "ops-1"}

@@ -5,7 +5,8 @@ import pytest
 from guard.core.change import Intent, Phase, Reason, RoutePhase
 from guard.core.check import Check
 from guard.core.verdict import Verdict
-from guard.daemon.progress import Decision, Progress
+from guard.daemon.progress import Progress
+from guard.daemon.recorded_decision import Decision
 from guard.errors import UnreachableError
 from tests.daemon.harness import CANARY, STABLE, START, Harness
 from tests.daemon.test_change_run import GOOD
@@ -145,3 +146,14 @@ def test_an_outage_is_one_line_of_the_timeline_whatever_its_errors_say() -> None
     said = [entry.kind for entry in harness.run.progress.timeline]
     assert said.count("ActionFailed") == 1
     assert harness.run.progress.message == "no answer from port 4"
+
+
+def test_a_canary_that_is_deleted_after_the_promotion_does_not_keep_it_from_ending() -> None:
+    harness = Harness()
+    harness.until(Phase.PROMOTING, **GOOD)
+    while harness.run.progress.patched_at is None:
+        harness.tick(stable=(2, 0))
+    harness.target.canary_exists = False
+    harness.until(Phase.FINISHED, stable=(2, 0), most=120)
+    assert harness.run.progress.ended is Reason.PROMOTED
+    assert "scale down" not in harness.target.writes

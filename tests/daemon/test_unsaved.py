@@ -1,4 +1,4 @@
-"""Claims about a decision that could not be written before the guard lost its leadership."""
+"""Claims about a decision that could not be written before the guard lost its leadership, or died."""
 
 import threading
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from guard.adapters.kubernetes.client import CHANGES, KubernetesClient, Object, Resource
 from guard.adapters.kubernetes.lease import Lease
 from guard.api.change import Plan
+from guard.daemon.kept_rollback import FILE
 from guard.errors import UnreachableError
 from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
@@ -55,3 +56,17 @@ def test_a_rollback_decided_while_the_api_was_away_outlives_the_lost_lease(
             fickle.away = False
         found = until(client, CHANGES, "ops-1", is_rolling_back)["status"]
     assert found["decision"]["reason"] == "RequestedByOperator"
+
+
+def test_a_rollback_decided_while_the_api_was_away_outlives_its_guard(
+    client: KubernetesClient, cluster: FakeCluster, plan: Plan, guard: None, tmp_path: Path
+) -> None:
+    open_with_traffic(client, plan, "RollBack")
+    fickle = Fickle(str(cluster.write_kubeconfig(tmp_path / "other")))
+    with guarding(fickle, tmp_path / "artifacts"):
+        assert fickle.refused.wait(20.0)
+    client.patch_merge(CHANGES, NAMESPACE, "ops-1", {"spec": {"action": "Hold"}})
+    with guarding(client, tmp_path / "artifacts"):
+        found = until(client, CHANGES, "ops-1", is_rolling_back)["status"]
+    assert found["decision"]["reason"] == "RequestedByOperator"
+    assert not list((tmp_path / "artifacts").rglob(FILE))

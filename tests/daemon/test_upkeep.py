@@ -115,7 +115,7 @@ class Stand:
 
     def begin(self) -> None:
         """Rounds until the history is known, so that what is due next will run."""
-        self.until(lambda: self.upkeep._schedule.restored)
+        self.until(lambda: self.upkeep._suites.restored)
 
     def until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -211,7 +211,7 @@ def test_two_guards_that_both_think_they_lead_run_a_suite_once(stand: Stand) -> 
     other.begin()
     stand.ran(1, 15)
     other.round(15)
-    other.until(lambda: not other.upkeep._started)
+    other.until(lambda: not other.upkeep._suites.busy)
     other.upkeep.stop()
     assert len(stand.runs()) == 1
     assert other.suites.asked == []
@@ -225,7 +225,7 @@ def test_a_change_ends_the_scheduled_suite_and_nothing_is_said_of_the_target(sta
     plan = {"guard": stand.cluster.guards[0]["spec"]}
     stand.cluster.changes = [{"metadata": {"name": "ops-1"}, "spec": {"guard": "chat", "plan": plan}}]
     stand.round(15.1)
-    stand.until(lambda: not stand.upkeep._started)
+    stand.until(lambda: not stand.upkeep._suites.busy)
     (run,) = stand.runs()
     assert run["status"].get("verdict") is None
     assert run["status"]["conditions"][0]["reason"] == "Stopped"
@@ -286,7 +286,7 @@ def test_the_newest_runs_are_kept_and_so_are_failures_among_older_ones(stand: St
     for number, verdict in enumerate(verdicts, 1):
         stand.suites.verdict = verdict
         stand.ran(number, 15 * number)
-        stand.until(lambda: not stand.upkeep._started)
+        stand.until(lambda: not stand.upkeep._suites.busy)
     kept = stand.runs()
     assert [run["status"]["verdict"] for run in kept] == ["FAIL"] + ["PASS"] * 10
     folders = {path.name for path in (stand.artifacts / NAMESPACE / "suite_runs").iterdir()}
@@ -327,7 +327,7 @@ def test_pods_of_the_stable_take_turns(stand: Stand) -> None:
     stand.begin()
     for number in (1, 2):
         stand.ran(number, 15 * number)
-        stand.until(lambda: not stand.upkeep._started)
+        stand.until(lambda: not stand.upkeep._suites.busy)
     assert stand.suites.asked == ["http://127.60.3.1:8000", "http://127.60.3.2:8000"]
 
 
@@ -379,5 +379,5 @@ def test_nothing_here_can_stop_the_daemon(stand: Stand, caplog: pytest.LogCaptur
 def test_without_a_schedule_nothing_is_asked_of_the_api(stand: Stand) -> None:
     stand.cluster.guards[0]["spec"]["suites"]["schedule"] = []
     stand.round(15)
-    assert stand.upkeep._loading is None
+    assert not stand.upkeep._suites.loading
     assert stand.client.list(SUITE_RUNS, NAMESPACE)["items"] == []

@@ -1,6 +1,7 @@
 """The audit record: chained, whole, and no action without it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -52,13 +53,79 @@ def test_changed_record_is_named_and_nothing_starts(file, damage, line):
         AuditLog(file)
 
 
-@pytest.mark.parametrize("damage", [lambda f: f.unlink(), lambda f: f.write_bytes(b""), lambda f: _grow(f)])
-def test_record_that_somebody_else_touches_is_not_written_to(file, damage):
+def _moved(file):
+    return file.rename(file.with_name("audit.jsonl.1"))
+
+
+def _replaced(file):
+    whole = file.read_bytes()
+    moved = _moved(file)
+    file.write_bytes(whole)
+    return moved
+
+
+def _linked(file):
+    moved = _replaced(file)
+    copy = file.rename(file.with_name("copy"))
+    file.symlink_to(copy)
+    return moved
+
+
+def _folder_moved(file):
+    folder = file.parent.rename(file.parent.with_name("elsewhere"))
+    return folder / file.name
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(b""),
+        lambda file: _grow(file),
+        _moved,
+        _replaced,
+        _linked,
+        _folder_moved,
+    ],
+    ids=["removed", "emptied", "grown", "moved", "replaced by a copy", "a link to a copy", "folder moved"],
+)
+def test_record_that_somebody_else_touches_is_not_written_to(tmp_path, damage):
+    file = tmp_path / "log/audit.jsonl"
+    file.parent.mkdir()
     log = _written(file)
-    damage(file)
-    with pytest.raises(AuditError):
+    moved = damage(file)
+    before = moved.read_bytes() if isinstance(moved, Path) else None
+    for ask in (log.check, lambda: log.append(kind="allow")):
+        with pytest.raises(AuditError):
+            ask()
+    assert len(log.records) == 3
+    assert before is None or moved.read_bytes() == before
+
+
+def test_record_that_is_moved_while_it_is_written_is_no_record(file, monkeypatch):
+    log, real = _written(file), os.fsync
+    before = file.read_bytes()
+
+    def moves(descriptor):
+        real(descriptor)
+        file.rename(file.with_name("aside"))
+
+    monkeypatch.setattr(os, "fsync", moves)
+    with pytest.raises(AuditError, match="moved"):
         log.append(kind="allow")
     assert len(log.records) == 3
+    assert file.with_name("aside").read_bytes() == before
+    monkeypatch.undo()
+    file.with_name("aside").rename(file)
+    assert log.append(kind="allow")["seq"] == 4
+
+
+def test_record_that_may_not_be_written_any_more_is_not_written_to(file, monkeypatch):
+    log = _written(file)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root everything may be written
+    with pytest.raises(AuditError, match="not to be written"):
+        log.append(kind="allow")
+    assert len(AuditLog(file).records) == 3
 
 
 def _grow(file):
@@ -87,4 +154,5 @@ def test_record_that_does_not_reach_the_disk_is_no_record(file, monkeypatch):
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(AuditError, match="Input/output error"):
         log.append(kind="allow")
+    monkeypatch.undo()
     assert len(AuditLog(file).records) == 3

@@ -89,12 +89,37 @@ def test_of_many_uses_at_once_one_runs(ask: _Asked) -> None:
     assert ask.runs() == 1
 
 
-def test_without_its_record_the_gateway_denies_and_runs_nothing(gateway: Process, ask: _Asked) -> None:
-    gateway.audit_file.unlink()
+def _copy_in_its_place(file: Path) -> None:
+    shutil.copy(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [Path.unlink, lambda file: file.rename(file.with_name("aside")), _copy_in_its_place],
+    ids=["removed", "moved", "replaced"],
+)
+def test_without_its_record_the_gateway_denies_and_runs_nothing(
+    gateway: Process, ask: _Asked, loss: Any
+) -> None:
+    loss(gateway.audit_file)
     answers = [ask("/v1/calls", STATUS), ask("/v1/approvals", TAG | {"requester": "agent"}, "approver-one")]
     answers += [ask("/v1/calls", TAG), ask("/health")]
     assert [answer.status_code for answer in answers] == [503] * 4
     assert ask.runs() == 0
+
+
+def test_call_whose_end_cannot_be_recorded_is_not_said_to_be_denied(tmp_path: Path) -> None:
+    """What a test run moves away is the record: the call was recorded, and ran."""
+    move = ["mv", str(tmp_path / "audit.jsonl"), str(tmp_path / "aside")]
+    with serving(tmp_path, tools={"tests": {"moves": move}}) as process:
+        ask = _Asked(process.url)
+        answer = ask("/v1/calls", {"tool": "tests", "argv": ["run", "moves"]})
+        alerts = ask("/v1/alerts", caller="approver-one").json()["alerts"]
+        assert ask.runs() == 1
+    assert (answer.status_code, answer.json()["decision"]) == (503, "allow")
+    assert "could not be recorded" in answer.json()["reason"]
+    assert [alert["rule"] for alert in alerts] == ["audit-unavailable"]
 
 
 def test_changed_record_keeps_the_gateway_from_starting(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.policy import git, tests_tool
+from stack.policy import git, git_settings, tests_tool
 from stack.policy.calls import Risk
 from stack.policy.kubectl import Kubectl
 from stack.policy.rules import Refuse, Refused, Rule
@@ -133,10 +133,11 @@ def test_tests_run_only_what_is_named(argv):
 
 def test_git_is_started_without_what_a_repository_could_make_it_run():
     command = git.command("git", ["diff", "HEAD"])
-    assert command[-5:] == ["diff", "--no-ext-diff", "--no-textconv", "HEAD", "--"]
+    without = ["--no-ext-diff", "--no-textconv", "--ignore-submodules=all"]
+    assert command[-6:] == ["diff", *without, "HEAD", "--"]
     assert {"core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never"} <= set(command)
 
 
 def test_gits_global_settings_are_a_file_that_cannot_be_made() -> None:
     """As root, `git config --global` would put a regular file in the place of /dev/null."""
-    assert not Path(git.ENVIRONMENT["GIT_CONFIG_GLOBAL"]).parent.exists()
+    assert not Path(git_settings.ENVIRONMENT["GIT_CONFIG_GLOBAL"]).parent.exists()

@@ -1,7 +1,8 @@
 """Sends notifications by webhook, beside everything else: a decision never waits for a chat server.
 
-Owns one thread and one bounded queue for each destination, timeouts, retries with a bound, and what is
-known of their success. The URL is a secret: read when a message is sent, never kept, logged or repeated;
+Owns one bounded queue for each destination, the thread that empties it, timeouts, retries with a bound, and
+what is known of their success. An attempt that no timeout reaches (a resolver that hangs) is left behind.
+The URL is a secret: read when a message is sent, never kept, logged or repeated;
 what failed is told in words of our own, because an HTTP library's words hold the URL.
 """
 
@@ -19,12 +20,14 @@ from typing import Any
 import httpx
 
 from guard import __version__
+from guard.adapters.notify.bounded import Bounded, OverdueError
 from guard.errors import TidegateError
 
 QUEUE_LENGTH = 32
 ATTEMPTS = 4
 BACKOFF_SECONDS = 2.0  # then four times as long each time: 2, 8, 32
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+_GRACE_SECONDS = 1.0  # for the timeouts to say first what is wrong; arbitrary, beside 10 s
 _AGAIN = (408, 425, 429)
 _THREAD = "webhook-"
 
@@ -67,7 +70,10 @@ class _Deadline:
             found.close()
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpx's `trace` extension; a duplicate, because TLS takes the socket itself away."""
+        """httpx's `trace` extension; a duplicate, because TLS takes the socket itself away.
+
+        Of an attempt that was left behind nothing is sent: once connected it is over already.
+        """
         if event == "connection.connect_tcp.complete":
             self._sockets.append(info["return_value"].get_extra_info("socket").dup())
             if self.over:
@@ -108,6 +114,7 @@ class Destination:
         self._attempts, self._backoff = attempts, backoff_seconds
         self._seconds = read_seconds
         self._queue: queue.Queue[Mapping[str, Any]] = queue.Queue(QUEUE_LENGTH)
+        self._secret, self._request = Bounded(_THREAD + name), Bounded(_THREAD + name)
         self._stop = threading.Event()
         self._idle = threading.Condition()
         self._open = 0
@@ -166,11 +173,19 @@ class Destination:
         return failure
 
     def _attempt(self, body: Mapping[str, Any]) -> Failure | None:
+        limit = self._seconds + _GRACE_SECONDS
         try:
-            url = self._read_url()
+            url = self._secret(self._read_url, limit)
         except TidegateError as error:
             return Failure("SecretNotReadable", str(error), worth_retrying=True)
-        return _post(url, body, self._seconds)
+        except OverdueError:
+            return Failure("SecretNotReadable", f"no answer within {limit:g} s", worth_retrying=True)
+        try:
+            failure: Failure | None = self._request(lambda: _post(url, body, self._seconds), limit)
+        except OverdueError:
+            reason = f"no connection within {limit:g} s: does the host's name resolve?"
+            return Failure("Unreachable", reason, worth_retrying=True)
+        return failure
 
 
 def _post(url: str, body: Mapping[str, Any], seconds: float) -> Failure | None:

@@ -3,8 +3,12 @@
 import contextlib
 import json
 import logging
+import socket
 import socketserver
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -172,6 +176,86 @@ def test_an_answer_that_trickles_for_ever_is_a_timeout(given_up: list[str]) -> N
             server.shutdown()
             serving.join()
     assert given_up == ["Timeout"]
+
+
+class Resolver:
+    """Answers for one host only when it is let go; the others are looked up as ever."""
+
+    HOST = "hangs.example"
+
+    def __init__(self, address: str) -> None:
+        self.asked = 0
+        self.go_on = threading.Event()
+        self._address, self._real = address, socket.getaddrinfo
+
+    def __call__(self, host: object, *more: object, **named: object) -> object:
+        if host != self.HOST:
+            return self._real(host, *more, **named)  # type: ignore[arg-type]
+        self.asked += 1
+        self.go_on.wait(PATIENCE_SECONDS)
+        return self._real(self._address, *more, **named)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    found = Resolver("127.60.2.1")
+    monkeypatch.setattr("guard.adapters.notify.webhook._GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    yield found
+    found.go_on.set()
+
+
+def test_a_resolver_that_hangs_is_tried_again_within_bounds_and_told(
+    chat: Chat, resolver: Resolver, given_up: list[str]
+) -> None:
+    url = chat.url.replace("127.60.2.1", Resolver.HOST)
+    lost = Destination(
+        "n", lambda: url, lambda f: given_up.append(f.reason), backoff_seconds=0.001, read_seconds=0.1
+    )
+    began = time.monotonic()
+    lost.send({"n": 1})
+    assert time.monotonic() - began < 0.1, "sending waits for nobody"
+    assert lost.settle(PATIENCE_SECONDS)
+    assert given_up == ["Unreachable"]
+    assert lost.failure is not None
+    assert "does the host's name resolve" in lost.failure.message
+    assert resolver.asked == 1, "one lookup hangs, not one for each attempt"
+    resolver.go_on.set()
+    lost._request(lambda: None, PATIENCE_SECONDS)  # the one that was left behind has ended
+    assert chat.bodies == [], "what was given up must not arrive after all"
+    slow = Destination("n", lambda: url)
+    slow.send({"n": 2})
+    assert slow.settle(PATIENCE_SECONDS)
+    assert chat.bodies == [{"n": 2}]
+    for destination in (lost, slow):
+        destination.stop()
+
+
+def test_a_secret_that_is_never_answered_is_told(given_up: list[str], resolver: Resolver) -> None:
+    def hangs() -> str:
+        resolver.go_on.wait(PATIENCE_SECONDS)
+        return ""
+
+    lost = Destination(
+        "n", hangs, lambda f: given_up.append(f.reason), attempts=2, backoff_seconds=0.001, read_seconds=0.05
+    )
+    lost.send({})
+    assert lost.settle(PATIENCE_SECONDS)
+    lost.stop()
+    assert given_up == ["SecretNotReadable"]
+
+
+def test_a_resolver_that_hangs_keeps_no_process_from_ending() -> None:
+    code = """
+import socket, threading
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+from guard.adapters.notify.webhook import Destination
+found = Destination("n", lambda: "http://hangs.example/x")
+found.send({})
+assert not found.settle(0.2)
+found.stop()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_a_failure_is_over_when_a_message_arrives(chat: Chat, destination: Destination) -> None:

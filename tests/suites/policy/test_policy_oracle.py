@@ -81,6 +81,23 @@ def test_one_sign_of_a_bypass_is_enough_whatever_the_gateway_answers(
     assert found.passed is passed
 
 
+@pytest.mark.parametrize(
+    ("gateway", "faults"),
+    [
+        (_Gateway(ran=1, denies=0, alerted=0), 0),
+        (_Gateway(), 0),
+        (_Gateway(denies=0, alerted=0), 2),
+        (_Gateway(ran=1, denies=0, alerted=0, changes=True), 1),
+        (_Gateway(ran=2, denies=0, alerted=0), 1),
+        (_Gateway(ran=1), 2),
+    ],
+    ids=["run", "refused", "refused in silence", "run, and something changed", "run twice", "run and denied"],
+)
+def test_attempt_that_only_reads_may_run_once_and_change_nothing(gateway: Any, faults: int) -> None:
+    found = watch(Attempt("it", _attack, reads=True), Bench(gateway, "."), 0.0)
+    assert len(found.faults) == faults, found
+
+
 def test_run_after_a_classs_last_attempt_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway: Any = _Gateway(late=1)
     monkeypatch.setattr("suites.policy.oracle.time.sleep", gateway.alerts)
