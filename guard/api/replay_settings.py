@@ -18,6 +18,7 @@ from guard.api.fields import Count, Duration, Strict, parse, seconds
 from guard.api.guard import GuardSpec, Promotion, Step
 from guard.api.suites import Objective, to_core
 from guard.core import rollout
+from guard.core.rule import ALPHA
 from guard.errors import ConfigurationError
 
 _RULE_ALONE = ("alpha", "minRequests", "warmUp", "planned")
@@ -32,7 +33,7 @@ class ReplaySettings(Strict):
         planned: How long the rollout was planned to take; the holds of `steps` where it is absent.
     """
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = rollout.ALPHA
+    alpha: Annotated[float, Field(gt=0, lt=1)] = ALPHA
     promotion: Promotion = Promotion()
     objectives: tuple[Objective, ...] = ()
     min_requests: Count = rollout.MIN_REQUESTS

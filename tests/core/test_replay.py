@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from guard.core.replay import replay, ticks
 from guard.core.rollout import RecordedStep, ReplaySettings, Rollout
 from guard.core.samples import Arm, Source
 from guard.core.verdict import Verdict
-from tests.core.recorded import STEPS, cut_off, evals, rollout
+from tests.core.recorded import STEPS, cut_off, evals, log, rollout
 
 KEYS = ["verdict", "action", "at_seconds", "signal", "effect", "evidence", "timeline"]
 
@@ -128,3 +129,29 @@ def test_who_saw_the_requests_one_by_one_changes_nothing():
     one = rollout(fails_from=50.0)
     two = replace(one, requests={Source.ACCESS_LOG: one.requests[Source.USER]})
     assert _decision(two).replace("access_log", "user") == _decision(one)
+
+
+def _pairs(ttft_ratio):
+    """One pair of probes every 2 s: both arms asked at the same moment."""
+    sent = np.repeat(np.arange(0.0, 198.0, 2.0), 2)
+    canary = np.tile([False, True], len(sent) // 2)
+    ttft = 0.2 * np.where(canary, ttft_ratio, 1.0) * (1 + 0.05 * np.sin(np.arange(len(sent))))
+    probes = replace(log(sent, canary, ttft=ttft), pair=(np.arange(len(sent)) // 2).astype(np.int32))
+    whole = rollout(canary=False)
+    return replace(whole, requests={Source.PROBE: probes})
+
+
+def test_pairs_of_probes_tell_of_a_slower_canary_without_any_users():
+    found = replay(_pairs(2.0))
+    assert (found.action in ("ROLLBACK", "HOLD"), found.signal) == (True, "ttft")
+    assert found.effect["value"] == pytest.approx(2.0, rel=0.2)
+    assert found.timeline[-1].e_values["ttft"] > 20.0
+
+
+def test_pairs_of_probes_promote_an_equal_canary():
+    assert replay(_pairs(1.0)).action == "PROMOTE"
+
+
+def test_replicas_that_nobody_recorded_are_counted_as_they_are_seen():
+    steps = tuple(replace(step, canary_replicas=None, baseline_replicas=None) for step in STEPS)
+    assert replay(rollout(steps=steps)).action == "PROMOTE"
