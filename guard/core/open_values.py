@@ -19,7 +19,7 @@ from guard.core.observations import Bools, Codes, Floats, Latencies
 
 @dataclass(frozen=True)
 class Values:
-    """Columns: when known, arm, replica, the natural logarithm of seconds, and the load met (nan: unknown)."""
+    """Columns: when known, arm, replica, ln seconds, and requests in flight at arrival (nan: unknown)."""
 
     at: Floats
     canary: Bools

@@ -155,3 +155,45 @@ def test_resume_equals_no_interruption():
         resumed = LatencyRanks.from_state(json.loads(json.dumps(resumed.state())))
     assert resumed.state() == straight.state()
     assert (resumed.effect, resumed.effect_since) == (straight.effect, straight.effect_since)
+
+
+def _loaded(seed, times, *, known=True, slower=1.0):
+    """13 replicas whose latency grows by 5 % a request in flight; the canary's sees `times` the requests."""
+    rng, rows = np.random.default_rng(seed), []
+    level, own = rng.normal(0, 1, 13), rng.normal(0, 0.08, 13)
+    for quarter in range(-40, 40):
+        level = 0.9 * level + rng.normal(0, 0.44, 13)
+        own = 0.88 * own + rng.normal(0, 0.04, 13)
+        own[12] = 0.0
+        for replica in range(13 if quarter >= 0 else 12):
+            canary, busy = replica == 12, 1 + 0.35 * math.sin(quarter / 12)
+            n = int(rng.poisson(8 * busy * (times if canary else 1)))
+            in_flight = rng.poisson(max(0.1, 3 * busy + level[replica]) * (times if canary else 1), n)
+            logs = own[replica] + 0.05 * in_flight + rng.normal(0, 0.2, n) + canary * math.log(slower)
+            at, load = (quarter + rng.random(n)) * 15, in_flight if known else np.full(n, np.nan)
+            rows.append(np.stack([at, np.full(n, canary), np.full(n, replica), np.exp(logs), load]))
+    at, canary, replica, seconds, load = np.concatenate(rows, axis=1)
+    return Latencies(at, canary > 0, replica.astype(np.int32), seconds, load)
+
+
+def test_busier_canary_is_not_called_slow_for_its_load_where_loads_are_known():
+    blind, _ = _trace(_loaded(0, 2.5, known=False))
+    seeing, values = _trace(_loaded(0, 2.5))
+    assert blind.evidence(600.0) > ALONE
+    assert max(values) < ALONE
+    assert seeing.load_differs
+    assert seeing.loads[0] > 2 * seeing.loads[1]
+
+
+def test_slowdown_of_a_canary_with_little_load_is_seen_at_matched_load():
+    blind, _ = _trace(_loaded(1, 0.35, known=False, slower=1.35))
+    seeing, _ = _trace(_loaded(1, 0.35, slower=1.35))
+    assert seeing.evidence(600.0) > 10 * blind.evidence(600.0)
+    assert seeing.evidence(600.0) > ALONE
+
+
+def test_like_loads_are_left_alone():
+    """A slower canary has more in flight because it is slower; that must not excuse it."""
+    known, unknown = _trace(_loaded(2, 1.0, slower=1.4)), _trace(_loaded(2, 1.0, slower=1.4, known=False))
+    assert known[1] == unknown[1]
+    assert not known[0].load_differs
