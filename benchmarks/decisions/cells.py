@@ -74,6 +74,7 @@ def cells() -> tuple[Cell, ...]:
         *_good_large(),
         *_good_small(),
         *_slow_hardware(),
+        *_incident(),
         *_faults_large(),
         *_faults_small(),
         *_probes(),
@@ -98,6 +99,13 @@ def _good_small() -> Iterator[Cell]:
             for kind, changes in GOOD.items():
                 if kind != "unequal" or fleet == "2+2":
                     yield Cell("good-small", kind, Scenario(fleet, traffic, **changes), MILLE)
+
+
+def _incident() -> Iterator[Cell]:
+    """No aim: half a minute on one replica and a bad build look alike, and the faults have to be found."""
+    for fleet in ("20", *SMALL):
+        for traffic in ("M", "L"):
+            yield Cell("incident", "incident", Scenario(fleet, traffic, incident=True))
 
 
 def _slow_hardware() -> Iterator[Cell]:

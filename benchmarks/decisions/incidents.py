@@ -10,7 +10,10 @@ import numpy as np
 from benchmarks.decisions.fleet import Fleet
 from benchmarks.decisions.rollout import Bools, Codes, Floats
 
-EVERY_REPLICA_SECONDS = 3600.0 * 2  # mean time between incidents of one replica
+HICCUP_EVERY_SECONDS = 7200.0  # mean, of one replica: some errors, or a stall
+# Slowness for no reason of the build or the load; once a week is arbitrary, and what one of them does is
+# measured by itself (`Scenario.incident`).
+SLOW_EVERY_SECONDS = 7 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -41,22 +44,27 @@ class Trouble:
 
 
 def replica_incidents(rng: np.random.Generator, fleet: Fleet) -> list[Incident]:
-    """Of each replica by itself: a crash of 5 to 20 s, a stall of 2 to 8 s, or half a minute of slowness."""
+    """Of each replica by itself: 3 to 15 s with errors, a stall of 2 to 8 s, and rarely slowness.
+
+    No crash: a replica that fails everything for a while is what a bad build looks like, too.
+    """
     found = []
-    for replica in range(len(fleet.canary)):
-        lived = fleet.gone[replica] - fleet.born[replica]
-        for _ in range(int(rng.poisson(lived / EVERY_REPLICA_SECONDS))):
-            start = float(rng.uniform(fleet.born[replica], fleet.gone[replica]))
-            kind = rng.integers(3)
-            if kind == 0:
-                end, failing = start + rng.uniform(5, 20), rng.uniform(0.3, 1.0)
-                found.append(Incident(replica, start, float(end), float(failing), 1.0, False))
-            elif kind == 1:
-                found.append(Incident(replica, start, start + float(rng.uniform(2, 8)), 0.0, 1.0, True))
+    for replica, (born, gone) in enumerate(zip(fleet.born.tolist(), fleet.gone.tolist(), strict=True)):
+        for start in rng.uniform(born, gone, rng.poisson((gone - born) / HICCUP_EVERY_SECONDS)).tolist():
+            if rng.random() < 0.5:
+                end, failing = start + float(rng.uniform(3, 15)), float(rng.uniform(0.1, 0.4))
+                found.append(Incident(replica, start, end, failing, 1.0, False))
             else:
-                end, slower = start + rng.uniform(20, 60), rng.uniform(1.5, 3.0)
-                found.append(Incident(replica, start, float(end), 0.0, float(slower), False))
+                found.append(Incident(replica, start, start + float(rng.uniform(2, 8)), 0.0, 1.0, True))
+        for start in rng.uniform(born, gone, rng.poisson((gone - born) / SLOW_EVERY_SECONDS)).tolist():
+            found.append(slowness(rng, replica, start))
     return found
+
+
+def slowness(rng: np.random.Generator, replica: int, start: float) -> Incident:
+    """20 to 60 s in which everything takes 1.5 to 3 times as long."""
+    end, slower = start + float(rng.uniform(20, 60)), float(rng.uniform(1.5, 3.0))
+    return Incident(replica, start, end, 0.0, slower, False)
 
 
 def outage(rng: np.random.Generator, fleet: Fleet) -> list[Incident]:

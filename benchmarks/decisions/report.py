@@ -17,6 +17,7 @@ GROUPS = {
     "good-20": "Good canaries, 20 replicas: rolled back",
     "good-small": "Good canaries, few replicas: rolled back",
     "slow-hardware": "Good canaries, the first canary replica's hardware 10 to 20 % slower: rolled back",
+    "incident": "Good canaries, the first canary replica 1.5 to 3 times as slow for 20 to 60 s: rolled back",
     "faults-20": "Faults, 20 replicas: found, median seconds",
     "faults-1+1": "Faults, one canary and one baseline replica: found, median seconds",
     "faults-few": "Faults, 1 + 2 and 2 + 2 replicas: found, median seconds",

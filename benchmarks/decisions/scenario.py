@@ -14,7 +14,7 @@ from benchmarks.decisions.arrivals import Arrivals, merged, probes, users, witho
 from benchmarks.decisions.evals import evals
 from benchmarks.decisions.faults import FAULTS, HANG_SECONDS, Effect, effect
 from benchmarks.decisions.fleet import Fleet, autoscaled, fleet
-from benchmarks.decisions.incidents import Trouble, outage, replica_incidents, trouble
+from benchmarks.decisions.incidents import Trouble, outage, replica_incidents, slowness, trouble
 from benchmarks.decisions.noise import at_times, static, wander
 from benchmarks.decisions.rollout import Floats, Requests, Rollout, Step
 from benchmarks.decisions.service import Conditions, Prompts, Served, prompts, serve
@@ -42,6 +42,7 @@ class Scenario:
         noise: 1 for quiet replicas.
         drift: Amplitude of the load's slow swing, and of a common drift of latency, as log.
         outages: How many strike both arms.
+        incident: The first canary replica is slow for half a minute or so, once; not the build's fault.
         cold: Canary replicas serve as soon as they are ready (`events` say when), and are slow at first.
         canary_hits: Chance of a prefix-cache hit on the canary; the baseline's is .5.
         slow_canary: Its first replica stands on hardware 10 to 20 % slower.
@@ -57,6 +58,7 @@ class Scenario:
     noise: float = 1.0
     drift: float = 0.08
     outages: int = 0
+    incident: bool = False
     cold: bool = False
     canary_hits: float = USUAL_HITS
     slow_canary: bool = False
@@ -95,6 +97,8 @@ def generate(scenario: Scenario, seed: int) -> Rollout:
     incidents = replica_incidents(rng, machines)
     for _ in range(scenario.outages):
         incidents += outage(rng, machines)
+    if scenario.incident:
+        incidents.append(slowness(rng, 0, float(rng.uniform(0, end - 60))))
     shared = trouble(rng, incidents, arrivals.sent_at, arrivals.replica)
     wrong = effect(rng, scenario.fault, arrivals.sent_at[arrivals.canary])
     given, tokens = _conditions(rng, scenario, machines, arrivals, shared, wrong)
