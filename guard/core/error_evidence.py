@@ -98,6 +98,14 @@ class ErrorEvidence:
             self._value = self._mixed()
         return self._value
 
+    def evidence_ahead(self, now: float) -> float:
+        """What the e-value will be when all that was seen by `now` is judged, if the baseline stays as it is.
+
+        The canary's last 10 to 20 s are not in `evidence` yet. No e-value: a reason to wait, and no more.
+        """
+        ahead = ErrorEvidence.from_state(self.state())
+        return ahead.evidence(now + 2 * BIN_SECONDS)
+
     def _ended_bins(self, now: float) -> int:
         """How many have ended by `now`; as many as compare so, whatever division rounds to."""
         if not math.isfinite(now):

@@ -220,6 +220,10 @@ class LiveEvidence:
             "quality": self.quality.evidence(),
         }
 
+    def errors_ahead(self, now: float) -> float:
+        """The loudest source's evidence with its last seconds, which are not judged yet."""
+        return max((evidence.evidence_ahead(now) for evidence in self.errors.values()), default=1.0)
+
     def _ttft(self, now: float) -> float:
         if not self.latency:
             return 1.0

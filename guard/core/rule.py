@@ -177,7 +177,7 @@ class Rule:
         combined = sum(weights[signal] * e for signal, e in evidence.items())
         checks = self._checks(now, evidence)
         if at_end:
-            checks = [_doubted(check) for check in checks] + self._end_checks(now)
+            checks = [self._doubted(check, now) for check in checks] + self._end_checks(now)
         if combined >= self._threshold and self._failed is None:
             leading = max(evidence, key=lambda signal: weights[signal] * evidence[signal])
             self._failed = next(_failed(check) for check in checks if check.signal == leading)
@@ -213,6 +213,20 @@ class Rule:
         if live.quality_pairs:
             checks.append(quality_check(live.quality_pairs, evidence["quality"], alone["quality"], since))
         return checks
+
+    def _doubted(self, check: Check, now: float) -> Check:
+        """No step is left on evidence of harm that is short of a FAIL: it is held for more requests."""
+        if check.verdict is not Verdict.PASS:
+            return check
+        if (check.evidence or 0.0) > DOUBT:
+            return replace(check, verdict=Verdict.INCONCLUSIVE)
+        if check.signal != "errors" or check.evidence is None:
+            return check
+        ahead = self._evidence.errors_ahead(now)
+        if ahead <= DOUBT:
+            return check
+        why = f"{check.reason}; evidence {ahead:.3g} with the last seconds, which are not compared yet"
+        return replace(check, verdict=Verdict.INCONCLUSIVE, reason=why)
 
     def _leading_source(self, now: float) -> Source:
         """The source whose errors speak loudest, for the check's figures."""
@@ -261,12 +275,6 @@ class Rule:
         )
         self._failed = Check.from_json(state["failed"]) if state["failed"] else None
         return self
-
-
-def _doubted(check: Check) -> Check:
-    """No step is left on evidence of harm that is short of a FAIL: it is held for more requests."""
-    doubted = check.verdict is Verdict.PASS and (check.evidence or 0.0) > DOUBT
-    return replace(check, verdict=Verdict.INCONCLUSIVE) if doubted else check
 
 
 def _failed(check: Check) -> Check:

@@ -58,10 +58,19 @@ class Analysis:
         """Every request seen one by one, once; without outcome where it still waits."""
         return list(self._samples.values())
 
-    def start_step(self, now: float, weight_percent: int, hold_seconds: float, min_requests: int) -> None:
+    def start_step(
+        self,
+        now: float,
+        weight_percent: int,
+        hold_seconds: float,
+        min_requests: int,
+        canary_replicas: int = 1,
+        baseline_replicas: int = 1,
+    ) -> None:
         self._users_seen = False
         self._onset.start_step()
-        self._rule.start_step(now, weight_percent, hold_seconds, min_requests)
+        fleet = canary_replicas, baseline_replicas
+        self._rule.start_step(now, weight_percent, hold_seconds, min_requests, *fleet)
 
     def forget(self) -> None:
         """The rule begins anew: what it was fed compared the canary with something else.

@@ -90,7 +90,8 @@ class Steps:
         if progress.phase is Phase.PROGRESSING:
             step = parts.guard.steps[progress.step]
             hold = seconds(step.hold)
-            parts.analysis.start_step(mono, progress.weight_percent, hold, step.min_requests)
+            fleet = len(seen.canary.replicas), len(seen.stable.replicas)
+            parts.analysis.start_step(mono, progress.weight_percent, hold, step.min_requests, *fleet)
             parts.measurements.probes.resume()
         self._test(seen)
 

@@ -162,6 +162,21 @@ def test_a_step_is_not_left_on_evidence_of_harm_short_of_a_fail():
     assert rule.judge_step_end(400.0).verdict is Verdict.PASS
 
 
+def test_a_step_is_not_left_while_its_last_bad_seconds_are_not_compared_yet():
+    def blocks(start, count, bad):
+        for i in range(count):
+            for arm, errors in ((Arm.CANARY, {"500": bad} if bad else {}), (Arm.BASELINE, {})):
+                yield CounterBlock(Source.USER, arm, f"chat-{arm}", start + i, 1.0, 2, errors)
+
+    rule = _rule()
+    rule.add_blocks(blocks(0.0, 40, 0))
+    rule.add_blocks(blocks(40.0, 9, 1))
+    held = rule.judge_step_end(49.0)
+    assert (held.verdict, held.deciding.name) == (Verdict.INCONCLUSIVE, "errors-live")
+    assert "which are not compared yet" in held.deciding.reason
+    assert rule.judge(49.0).verdict is Verdict.PASS
+
+
 def test_errors_of_both_arms_do_not_fail():
     rule = _rule()
     rule.add_samples(_probes(150, bad=range(0, 150, 4)))
