@@ -16,15 +16,13 @@ from guard.core.load_slope import LoadSlope
 from guard.core.observations import Codes, Floats
 
 SCORE_CLIP = 3.0
-# DECISION clips at 3 sigma. Where a service is regular that hides any harm: with sigma at its least, 5 %, a
-# threefold TTFT would count as 1.16 x. So ln X of up to ln 2.5, the largest effect that is bet on, is seen.
-LEAST_CLIP = 0.9
 
 
 class LatencyBaseline:
     """For each bin: `slope.correction` and `scores`, then `learn_variances` and `learn`, then `end_bin`."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_reach: float) -> None:
+        self._least_reach = least_reach
         self._scale, self.slope = LatencyScale(), LoadSlope()
         self._within, self._level, self._blocks = WithinVariance(), Level(), BlockVariances()
         self._mu_sigma: tuple[float, float] | None = None
@@ -50,7 +48,7 @@ class LatencyBaseline:
         return self.sigma**2 * self._within.value if self.known else 0.0
 
     def scores(self, adjusted: Floats, log_margin: float = 0.0) -> Floats:
-        """z, within 3 of 0, or as far as ln X is within .9; wants `known`.
+        """z, within 3 of 0, or as far as ln X is within `least_reach` of mu; wants `known`.
 
         Args:
             adjusted: ln X at the baseline's mean load.
@@ -58,7 +56,7 @@ class LatencyBaseline:
         """
         mu, sigma = self._read()
         z: Floats = (adjusted - (log_margin + mu)) / sigma
-        reach = max(SCORE_CLIP, LEAST_CLIP / sigma)
+        reach = max(SCORE_CLIP, self._least_reach / sigma)
         return np.minimum(np.maximum(z, -reach), reach)
 
     def off_level(self, mean_score: float, n: int, replicas: int, wander: float) -> float:
@@ -95,6 +93,7 @@ class LatencyBaseline:
 
     def state(self) -> dict[str, Any]:
         return {
+            "least_reach": self._least_reach,
             "scale": self._scale.state(),
             "slope": self.slope.state(),
             "within": self._within.state(),
@@ -104,7 +103,7 @@ class LatencyBaseline:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        self = cls()
+        self = cls(state["least_reach"])
         self._scale = LatencyScale.from_state(state["scale"])
         self.slope = LoadSlope.from_state(state["slope"])
         self._within = WithinVariance.from_state(state["within"])

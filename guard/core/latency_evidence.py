@@ -9,8 +9,8 @@ Two e-values. `evidence` allows for replicas that differ for good, by some 3 %; 
 smaller margin and takes replicas for equal, so it sees a canary that is slower where a slower machine and a
 slower build cannot be told apart: a reason to hold, not to roll back.
 
-Honest limits. A bin's difference counts as at most 3 sigma of the baseline's spread, and sigma is at least
-5 %. What grows slower than the noise wanders is absorbed. A p99-only regression is not found.
+Honest limits. What grows slower than the noise wanders is absorbed. An incident of one canary replica that
+lasts a minute looks like a fault while it lasts. A p99-only regression is not found.
 """
 
 import math
@@ -43,9 +43,9 @@ class LatencyEvidence:
         self._fleet = SmallFleet(signal)
         self._surprises = [0.0, 0.0]  # of pairs that speak alone: sum of e^2 / F, and how many
         self._values, self._pairs = BinBuffer(start, 5), BinBuffer(start, 2)
-        self._baseline, self._pair_noise, self._match = LatencyBaseline(), PairNoise(), LoadMatch()
+        self._baseline, self._pair_noise = LatencyBaseline(self._fleet.reach), PairNoise()
         self._filter, self._hold = DifferenceFilter(planned), DifferenceFilter(planned)
-        self._effect, self.seen = LatencyEffect(planned), LatencySeen()
+        self._effect, self.seen, self._match = LatencyEffect(planned), LatencySeen(), LoadMatch()
         self._cached: tuple[float, float] | None = None
 
     def start_step(self, now: float, canary_replicas: int, baseline_replicas: int) -> None:

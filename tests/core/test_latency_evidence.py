@@ -119,6 +119,15 @@ def test_late_fault_is_found_and_its_effect_is_that_since_it_began():
     assert ratio > 1.7
 
 
+@pytest.mark.parametrize("signal", ["ttft", "itl"])
+@pytest.mark.parametrize("own", [0.005, 0.02])
+def test_where_requests_hardly_vary_a_slowdown_is_found_all_the_same(own, signal):
+    slow = _traffic(7, slower=2.0, own=own, sd=0.01)
+    found = _reached(_evidence(slow, signal), alone=740 if signal == "itl" else ALONE)
+    assert found <= (60 if signal == "ttft" else 400)
+    assert _evidence(_traffic(7, slower=1.05, own=own, sd=0.01), signal).evidence(600) < 1
+
+
 def test_faster_canary_is_no_evidence():
     assert _evidence(_traffic(5, slower=0.5)).evidence(600) < 1.1
 

@@ -31,7 +31,7 @@ def test_replicas_that_come_or_go_are_not_yet_known():
 
 
 def test_pairs_bring_wider_priors():
-    baseline, live = LatencyBaseline(), SmallFleet("ttft")
+    baseline, live = LatencyBaseline(0.6), SmallFleet("ttft")
     paired = SmallFleet("ttft", paired=True)
     assert [f.wander(baseline) for f in (live, paired)] == pytest.approx([0.06**2, 0.09**2])
     assert [f.machines(baseline) for f in (live, paired)] == pytest.approx([0.0275**2, 0.03**2])
