@@ -170,11 +170,11 @@ def test_a_step_is_not_left_while_its_last_bad_seconds_are_not_compared_yet():
 
     rule = _rule()
     rule.add_blocks(blocks(0.0, 40, 0))
-    rule.add_blocks(blocks(40.0, 9, 1))
-    held = rule.judge_step_end(49.0)
+    rule.add_blocks(blocks(40.0, 19, 1))
+    held = rule.judge_step_end(59.0)
     assert (held.verdict, held.deciding.name) == (Verdict.INCONCLUSIVE, "errors-live")
     assert "which are not compared yet" in held.deciding.reason
-    assert rule.judge(49.0).verdict is Verdict.PASS
+    assert rule.judge(59.0).verdict is Verdict.PASS
 
 
 def test_errors_of_both_arms_do_not_fail():
