@@ -23,7 +23,8 @@ from guard.core.probe_pairs import ProbePairs
 from guard.core.quality_evidence import QualityEvidence
 from guard.core.request_columns import Replicas, columns
 from guard.core.request_facts import Facts, RequestFacts
-from guard.core.samples import RequestSample, Source
+from guard.core.sample_ratio import SampleRatio
+from guard.core.samples import Arm, RequestSample, Source
 from guard.core.small_fleet import TTFT_MARGIN, Signal
 
 SMALL_FLEET = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
@@ -47,6 +48,8 @@ class LiveEvidence:
         self._facts: dict[Source, RequestFacts] = {}
         self._ready: dict[int, float] = {}  # by replica code
         self._latency_source: Source | None = None
+        self.traffic_source: Source | None = None
+        self.sample_ratio = SampleRatio()
         self.replicas = Replicas()
         self.large_fleet = False
         self.errors: dict[Source, ErrorEvidence] = {}
@@ -79,6 +82,7 @@ class LiveEvidence:
             self.large_fleet = baseline >= LARGE_FLEET_REPLICAS
             found = self._begin(now)
         self.pairs.start_step(weight_percent)
+        self.sample_ratio.start_step(now, weight_percent)
         for evidence in self.errors.values():
             evidence.start_step()
         for latency in [*self.latency.values(), *([self.of_pairs] if self.of_pairs else [])]:
@@ -134,6 +138,12 @@ class LiveEvidence:
         for block in blocks:
             seen = Observed(block.end, block.arm, block.replica, block.requests, block.bad)
             self._errors_of(block.source).add(seen)
+        counted = [block for block in blocks if self._is_traffic(block.source)]
+        if counted:
+            requests = np.array([block.requests for block in counted], np.int64)
+            canary = np.array([block.arm is Arm.CANARY for block in counted])
+            at = np.array([block.end for block in counted], np.float64)
+            self.sample_ratio.add_counts(at, requests * canary, requests)
 
     def add_event(self, event: PodEvent) -> None:
         self.pairs.add_event(event)
@@ -176,6 +186,8 @@ class LiveEvidence:
         errors = self._errors_of(source)
         errors.add_arrivals(new.arrivals)
         errors.add_failures(new.failures)
+        if self._is_traffic(source):
+            self.sample_ratio.add(new.arrivals)
         if source not in _ONE_BY_ONE or not (len(new.ttft.at) or len(new.itl.at)):
             return
         self._latency_source = self._latency_source or source
@@ -209,6 +221,12 @@ class LiveEvidence:
         if source not in self.errors:
             self.errors[source] = ErrorEvidence(self._start or 0.0, self._planned_seconds)
         return self.errors[source]
+
+    def _is_traffic(self, source: Source) -> bool:
+        """Users' requests follow the weights, probes and loads do not; one source of them is enough."""
+        if source in _ONE_BY_ONE:
+            self.traffic_source = self.traffic_source or source
+        return source is self.traffic_source
 
     def e_values(self, now: float) -> dict[str, float]:
         """An e-value a signal; 1 where nothing could be said."""
@@ -274,6 +292,8 @@ class LiveEvidence:
             "facts": {str(source): facts.state() for source, facts in self._facts.items()},
             "ready": [[code, at] for code, at in self._ready.items()],
             "latency_source": self._latency_source,
+            "traffic_source": self.traffic_source,
+            "sample_ratio": self.sample_ratio.state(),
             "replicas": self.replicas.names,
             "errors": {str(source): evidence.state() for source, evidence in self.errors.items()},
             "latency": {signal: evidence.state() for signal, evidence in self.latency.items()},
@@ -292,6 +312,8 @@ class LiveEvidence:
         self._facts = {Source(s): RequestFacts.from_state(f) for s, f in state["facts"].items()}
         self._ready = dict(state["ready"])
         self._latency_source = Source(state["latency_source"]) if state["latency_source"] else None
+        self.traffic_source = Source(state["traffic_source"]) if state["traffic_source"] else None
+        self.sample_ratio = SampleRatio.from_state(state["sample_ratio"])
         self.replicas = Replicas(state["replicas"])
         self.errors = {Source(s): ErrorEvidence.from_state(e) for s, e in state["errors"].items()}
         kind = LatencyRanks if self.large_fleet else LatencyEvidence

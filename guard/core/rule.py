@@ -212,11 +212,11 @@ class Rule:
             checks += [slower_machine_or_build(found) if held else found] if found else []
         if live.quality_pairs:
             checks.append(quality_check(live.quality_pairs, evidence["quality"], alone["quality"], since))
-        return checks
+        return checks + ([live.sample_ratio.check(now)] if live.traffic_source else [])
 
     def _doubted(self, check: Check, now: float) -> Check:
         """No step is left on evidence of harm that is short of a FAIL: it is held for more requests."""
-        if check.verdict is not Verdict.PASS:
+        if check.verdict is not Verdict.PASS or check.signal is None:
             return check
         if (check.evidence or 0.0) > DOUBT:
             return replace(check, verdict=Verdict.INCONCLUSIVE)

@@ -5,6 +5,7 @@ import numpy as np
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.live_evidence import LARGE_FLEET, SMALL_FLEET, LiveEvidence
 from guard.core.samples import Arm, Outcome, RequestSample, Source
+from guard.core.verdict import Verdict
 
 
 def _requests(seconds, *, source=Source.USER, slower=1.0, bad=0.0, replicas=(1, 1), start=0.0, seed=1):
@@ -126,3 +127,20 @@ def test_impossible_requests_are_counted():
     live = _live()
     live.add_samples([RequestSample("x", Source.USER, Arm.CANARY, sent_at=float("nan"))])
     assert live.dropped == {"not finite": 1}
+
+
+def test_traffic_that_does_not_follow_the_weight_is_said():
+    rng = np.random.default_rng(4)
+
+    def check(canary_share):
+        live = _live(weight=50)
+        for i in range(300):
+            canary = int(rng.binomial(20, canary_share))
+            for arm, count in ((Arm.CANARY, canary), (Arm.BASELINE, 20 - canary)):
+                live.add_blocks([CounterBlock(Source.USER, arm, str(arm), 2.0 * i, 2.0, count)])
+        return live.sample_ratio.check(600.0)
+
+    assert check(0.5).verdict is Verdict.PASS
+    wrong = check(0.25)
+    assert wrong.verdict is Verdict.INCONCLUSIVE
+    assert "the route says 50 %, the canary got 25" in wrong.reason
