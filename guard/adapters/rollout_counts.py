@@ -18,6 +18,7 @@ from guard.core.samples import Arm, Source
 
 _ARMS, _SOURCES = tuple(map(str, Arm)), tuple(map(str, Source))
 _JUDGED_EVENTS = frozenset({"restart", "oom", "ready", "gone", "fingerprint", "policy_bypass"})
+_MOST = 1e12  # requests in one block; arbitrary, and far below what an integer column can sum
 _SHOWN_EVENTS = frozenset({"weight", "note"})
 
 
@@ -66,8 +67,8 @@ def read_blocks(table: Table, dropped: Counter[str], unused: Counter[str]) -> tu
     arm, signal = table.words("arm", _ARMS, required=True), table.words("signal", required=True)
     source, replica = table.words("source", _SOURCES), table.words("replica")
     start, seconds, count = (table.numbers(name) for name in ("start", "seconds", "count"))
-    usable = np.isfinite(start) & np.isfinite(seconds) & (seconds > 0) & np.isfinite(count) & (count >= 0)
-    dropped["blocks: not finite, negative, or of no length"] += int((~usable).sum())
+    usable = np.isfinite(start) & np.isfinite(seconds) & (seconds > 0) & (count >= 0) & (count <= _MOST)
+    dropped["blocks: not finite, negative, beyond any count, or of no length"] += int((~usable).sum())
     counted: dict[tuple[Any, ...], dict[str, int]] = {}
     names = [("", *column.names) for column in (source, arm, replica, signal)]
     for row in np.flatnonzero(usable).tolist():

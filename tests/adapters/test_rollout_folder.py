@@ -177,20 +177,20 @@ def test_events_for_people_and_of_later_versions_are_counted_as_unused(folder):
 
 def test_blocks_of_histograms_are_counted_as_unused_and_bad_ones_dropped(folder):
     rows = {
-        "source": ["user"] * 5,
-        "arm": ["canary"] * 5,
-        "replica": ["a"] * 5,
-        "start": [0.0, 0.0, 0.0, NAN, 5.0],
-        "seconds": [5.0, 5.0, 5.0, 5.0, -5.0],
-        "signal": ["requests", "errors", "ttft", "requests", "requests"],
-        "le": [None, None, 0.5, None, None],
-        "count": [10.0, 2.0, 4.0, 1.0, 1.0],
+        "source": ["user"] * 6,
+        "arm": ["canary"] * 6,
+        "replica": ["a"] * 6,
+        "start": [0.0, 0.0, 0.0, NAN, 5.0, 5.0],
+        "seconds": [5.0, 5.0, 5.0, 5.0, -5.0, 5.0],
+        "signal": ["requests", "errors", "ttft", "requests", "requests", "requests"],
+        "le": [None, None, 0.5, None, None, None],
+        "count": [10.0, 2.0, 4.0, 1.0, 1.0, 1e300],
     }
     pq.write_table(pa.table(rows), folder / "blocks.parquet")
     found = read_rollout(folder)
     assert [(b.requests, b.bad, b.end) for b in found.blocks] == [(10, 2, 5.0)]
     assert found.unused == {"blocks: ttft": 1}
-    assert found.dropped == {"blocks: not finite, negative, or of no length": 2}
+    assert found.dropped == {"blocks: not finite, negative, beyond any count, or of no length": 3}
 
 
 def test_eval_items_that_are_repeated_or_not_graded_are_dropped(folder):
