@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks.decisions import versions
+from benchmarks.decisions import claims, versions
 from benchmarks.decisions.cells import Cell, cells
 from benchmarks.decisions.folder import write
 from benchmarks.decisions.report import costs, table, write_page
 from benchmarks.decisions.results import Results
-from benchmarks.decisions.rules import NAMES
+from benchmarks.decisions.rules import NAMES, OURS
 from benchmarks.decisions.run import NICENESS, run
 from benchmarks.decisions.scenario import generate
 from benchmarks.decisions.seeds import seeds
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     if not options.table:
         run(picked, wanted, results, options.processes, _tell)
     tables = table(picked, results, rules, wanted)
+    if OURS in rules:
+        tables += f"\n\n{claims.table(picked, results, wanted)}"
     print(tables)
     if options.costs:
         print("\n" + costs(picked, results, rules, wanted))

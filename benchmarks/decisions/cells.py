@@ -51,6 +51,7 @@ class Cell:
 
     @property
     def good(self) -> bool:
+        """Whether rolling back is a mistake."""
         return self.aim.most_rolled_back is not None
 
 

@@ -1,11 +1,27 @@
 """What a rule did with a rollout, whoever's rule it is; and what ours is told beforehand."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from guard.core.comparison import PromotionPolicy
 
 Action = Literal["ROLLBACK", "PROMOTE", "HOLD"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """Of one signal's effect: a ratio, or of errors the canary's share; None where nothing was said.
+
+    Attributes:
+        low, high: Of the 95 % interval.
+        would_find: The smallest effect that would have been found with probability 80 %.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    would_find: float | None
 
 
 @dataclass(frozen=True)
@@ -16,14 +32,14 @@ class Decision:
         at_seconds: When, since the first step.
         signal: Why; empty where there is nothing to name.
         verdict: At the end, in the rule's own words; empty where it has none.
-        sufficient: The rule said that the evidence would suffice to promote; None: it says no such thing.
+        said: By signal, what the rule said of the effect at that moment; empty where it says no such thing.
     """
 
     action: Action
     at_seconds: float
     signal: str = ""
     verdict: str = ""
-    sufficient: bool | None = None
+    said: Mapping[str, Said] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

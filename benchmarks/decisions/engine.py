@@ -4,10 +4,13 @@ Owns only the way from a simulated rollout to the one that the engine reads. The
 5 s and nothing that came later.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from benchmarks.decisions import rollout as form
-from benchmarks.decisions.decision import Decision, Settings
+from benchmarks.decisions.decision import Decision, Said, Settings
 from benchmarks.decisions.rollout import Bools, Rollout
 from guard.core import rollout as recorded
 from guard.core.blocks import PodEvent
@@ -15,13 +18,21 @@ from guard.core.observations import BAD, OK
 from guard.core.replay import replay
 from guard.core.samples import Arm, Source
 
+SIGNALS = ("ttft", "itl", "errors")
 SOURCES = {form.USER: Source.SIMULATED, form.PROBE: Source.PROBE}
 
 
 def judge(columns: Rollout, settings: Settings) -> Decision:
     """The engine's first irreversible action, when, and by which signal."""
     found = replay(_recorded(columns, settings))
-    return Decision(found.action, found.at_seconds, found.signal or "", str(found.verdict))
+    said = {check["signal"]: _said(check) for check in found.evidence["checks"] if check["signal"] in SIGNALS}
+    return Decision(found.action, found.at_seconds, found.signal or "", str(found.verdict), said)
+
+
+def _said(check: Mapping[str, Any]) -> Said:
+    detail = check["detail"]
+    low, high = detail.get("interval_95") or (None, None)
+    return Said(check["value"], low, high, detail.get("smallest_ratio_found"))
 
 
 def _recorded(columns: Rollout, settings: Settings) -> recorded.Rollout:

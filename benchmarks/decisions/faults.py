@@ -4,8 +4,8 @@ Owns the effect of each fault on the canary's requests and eval items. A fault i
 first request on, unless it says otherwise.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,10 +34,12 @@ class Fault:
     Attributes:
         apply: Changes the effect in place.
         eval_points: Points of eval pass rate that the canary loses, 0 to 1.
+        truth: True ratios of `ttft` and `itl`, where one number says it.
     """
 
     apply: Callable[[np.random.Generator, Effect], None]
     eval_points: float = 0.0
+    truth: Mapping[str, float] = field(default_factory=dict)
 
 
 def effect(rng: np.random.Generator, fault: str, sent_at: Floats) -> Effect:
@@ -56,12 +58,12 @@ def _none(rng: np.random.Generator, effect: Effect) -> None:
     """As good as the baseline."""
 
 
-def _slower(ttft: float = 1.0, itl: float = 1.0) -> Callable[[np.random.Generator, Effect], None]:
+def _slowdown(ttft: float = 1.0, itl: float = 1.0) -> Fault:
     def apply(rng: np.random.Generator, effect: Effect) -> None:
         effect.ttft_factor *= ttft
         effect.itl_factor *= itl
 
-    return apply
+    return Fault(apply, truth={"ttft": ttft, "itl": itl})
 
 
 def _errors(share: float) -> Callable[[np.random.Generator, Effect], None]:
@@ -100,11 +102,11 @@ def _tail(rng: np.random.Generator, effect: Effect) -> None:
 
 
 FAULTS = {
-    "null": Fault(_none),
-    "within_margin": Fault(_slower(ttft=1.05, itl=1.03)),  # below every margin: 10 % of TTFT, 5 % of ITL
-    "ttft_x2": Fault(_slower(ttft=2.0)),
-    "ttft_x1_5": Fault(_slower(ttft=1.5)),
-    "itl_x1_3": Fault(_slower(itl=1.3)),
+    "null": Fault(_none, truth={"ttft": 1.0, "itl": 1.0}),
+    "within_margin": _slowdown(ttft=1.05, itl=1.03),  # below every margin: 10 % of TTFT, 5 % of ITL
+    "ttft_x2": _slowdown(ttft=2.0),
+    "ttft_x1_5": _slowdown(ttft=1.5),
+    "itl_x1_3": _slowdown(itl=1.3),
     "err_5pct": Fault(_errors(0.05)),
     "err_2pct": Fault(_errors(0.02)),
     "dead": Fault(_dead),

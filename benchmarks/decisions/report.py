@@ -67,32 +67,45 @@ def _short(value: float) -> str:
 
 
 def table(cells: Sequence[Cell], results: Results, rules: Sequence[str], seeds: range) -> str:
-    """Markdown, a table for each group that has a result."""
+    """Markdown, a table for each group that has a result; the rollouts of good canaries also together."""
     parts = []
     for group, title in GROUPS.items():
         mine = [c for c in cells if c.group == group]
-        rows = [_row(cell, results, rules, seeds) for cell in mine]
-        rows = [row for row in rows if row]
+        found = {cell: {rule: results.of(rule, cell.name, seeds) for rule in rules} for cell in mine}
+        rows = [_row(cell, by_rule) for cell, by_rule in found.items() if any(by_rule.values())]
+        if len(rows) > 1 and all(cell.good for cell in mine):
+            rows.append(_together(found, rules))
         if rows:
-            held = " held, promoted |" if OURS in rules else ""
+            held = " held, promoted | why rolled back |" if OURS in rules else ""
             head = f"| cell | rollouts |{''.join(f' {rule} |' for rule in rules)}{held} aim |"
             parts.append("\n".join([f"## {title}", "", head, "|---" * (head.count("|") - 1) + "|", *rows]))
     return "\n\n".join(parts)
 
 
-def _row(cell: Cell, results: Results, rules: Sequence[str], seeds: range) -> str:
-    by_rule = {rule: figures(results.of(rule, cell.name, seeds), cell.aim.within_seconds) for rule in rules}
+def _row(cell: Cell, found: Mapping[str, Sequence[Result]]) -> str:
+    by_rule = {rule: figures(rs, cell.aim.within_seconds) for rule, rs in found.items()}
+    return _line(cell.name, by_rule, _aim(cell, by_rule.get(OURS)))
+
+
+def _together(found: Mapping[Cell, Mapping[str, Sequence[Result]]], rules: Sequence[str]) -> str:
+    """All good canaries of a group."""
+    by_rule = {rule: figures([r for one in found.values() for r in one[rule]]) for rule in rules}
+    return _line("together", by_rule, "")
+
+
+def _line(name: str, by_rule: Mapping[str, Figures], aim: str) -> str:
     total = max(found.total for found in by_rule.values())
-    if not total:
-        return ""
-    shown = "".join(f" {_shown(by_rule[rule])} |" for rule in rules)
+    shown = "".join(f" {_shown(found)} |" for found in by_rule.values())
     ours = by_rule.get(OURS)
-    held = ""
-    if ours is not None:
-        held = " - |"
-        if ours.total:
-            held = f" {100 * ours.held / ours.total:.3g} %, {100 * ours.promoted / ours.total:.3g} % |"
-    return f"| {cell.name} | {total} |{shown}{held} {_aim(cell, ours)} |"
+    held = "" if ours is None else f" {_held(ours)} |"
+    return f"| {name} | {total} |{shown}{held} {aim} |"
+
+
+def _held(ours: Figures) -> str:
+    if not ours.total:
+        return "- | -"
+    why = ", ".join(f"{signal} {count}" for signal, count in sorted(ours.signals.items()))
+    return f"{100 * ours.held / ours.total:.3g} %, {100 * ours.promoted / ours.total:.3g} % | {why}"
 
 
 def _shown(found: Figures) -> str:

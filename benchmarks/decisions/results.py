@@ -6,8 +6,9 @@ left out when read; its rollout is simulated again.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.decisions import versions
 from benchmarks.decisions.rules import OURS
@@ -15,7 +16,7 @@ from benchmarks.decisions.rules import OURS
 
 @dataclass(frozen=True)
 class Result:
-    """One rollout, one rule; `Decision`'s fields, and CPU seconds of making the rollout and of judging it."""
+    """One rollout, one rule: `Decision`'s fields, and CPU seconds of making the rollout and of judging it."""
 
     cell: str
     seed: int
@@ -26,6 +27,7 @@ class Result:
     verdict: str
     generate_cpu_seconds: float
     judge_cpu_seconds: float
+    said: dict[str, Any] = field(default_factory=dict)
 
 
 class Results:

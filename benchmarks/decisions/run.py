@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 
 from benchmarks.decisions.cells import Cell
 from benchmarks.decisions.results import Result, Results
@@ -69,6 +70,7 @@ def simulate(task: Task) -> list[Result]:
                 decision.verdict,
                 round(generated, 4),
                 round(spent, 4),
+                {signal: asdict(said) for signal, said in decision.said.items()},
             )
         )
     return found
