@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from guard.core.observations import Bools, Floats
 from guard.errors import ConfigurationError
 
+_DAMAGE = (OSError, ValueError, LookupError, pa.ArrowException)  # what pyarrow raises on a damaged file
 Indices = npt.NDArray[np.int64]
 
 
@@ -46,7 +47,7 @@ class Table:
         try:
             there = {field.name for field in pq.read_schema(path) if _is_text(field.type)}
             self._file = pq.ParquetFile(path, read_dictionary=[name for name in words if name in there])
-        except (OSError, pa.ArrowException) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{path}: not a Parquet file that can be read ({error})") from error
 
     def __len__(self) -> int:
@@ -76,10 +77,13 @@ class Table:
         """As it is stored, in one piece."""
         try:
             found = self._file.read(columns=[name], use_threads=False).column(0).combine_chunks()
-        except (OSError, pa.ArrowException) as error:
+            if isinstance(found, pa.ChunkedArray):  # of no rows
+                found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], found.type)
+            found.validate(full=True)
+        except _DAMAGE as error:
             self._refuse_group(name, error)
-        if isinstance(found, pa.ChunkedArray):  # of no rows
-            found = pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], found.type)
+        if len(found) != len(self):
+            self.refuse(name, f"has {len(found)} rows, and the file {len(self)}")
         return found
 
     def _refuse_group(self, name: str, error: Exception) -> NoReturn:
@@ -88,8 +92,8 @@ class Table:
         for group in range(self._file.num_row_groups):
             end = begin + self._file.metadata.row_group(group).num_rows
             try:
-                self._file.read_row_group(group, columns=[name], use_threads=False)
-            except (OSError, pa.ArrowException) as found:
+                self._file.read_row_group(group, columns=[name], use_threads=False).validate(full=True)
+            except _DAMAGE as found:
                 self.refuse(name, f"rows {begin} to {end - 1} cannot be read ({found})")
             begin = end
         self.refuse(name, f"cannot be read ({error})")

@@ -261,6 +261,14 @@ def test_rows_that_cannot_be_read_are_named(folder):
         read_rollout(folder)
 
 
+def test_text_that_is_none_is_named(folder):
+    content = pa.py_buffer(np.array([0, 1, 2], np.int32).tobytes()), pa.py_buffer(b"a\xff")
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, *content])
+    _table(folder / "requests.parquet", replica=broken)
+    with pytest.raises(ConfigurationError, match=r"column 'replica': rows 0 to 1 cannot be read .*UTF8"):
+        read_rollout(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
