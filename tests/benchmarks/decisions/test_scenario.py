@@ -1,10 +1,13 @@
 """What simulated rollouts are like."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from benchmarks.decisions.faults import FAULTS
-from benchmarks.decisions.rollout import ERROR, OK, PROBE, REFUSED, TIMEOUT, USER, Rollout
+from benchmarks.decisions.rollout import ERROR, OK, PROBE, REFUSED, TIMEOUT, USER, Requests, Rollout
 from benchmarks.decisions.scenario import Scenario, generate
 
 SMALL = Scenario("1+1", "L")
@@ -145,3 +148,44 @@ def test_a_fault_that_nobody_knows_is_refused() -> None:
     with pytest.raises(KeyError):
         generate(Scenario(fault="gremlins"), 1)
     assert "gremlins" not in FAULTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high"),
+    [
+        ({"slow_canary": True}, 1.05, 1.3),
+        ({"canary_hits": 0.25}, 1.03, 1.4),
+        ({"canary_hits": 0.7}, 0.7, 0.97),
+    ],
+    ids=["slower hardware", "colder cache", "warmer cache"],
+)
+def test_a_confounder_shifts_the_canarys_median(changes: dict[str, Any], low: float, high: float) -> None:
+    rollouts = [generate(Scenario("20", "M", **changes), seed) for seed in range(4)]
+    if "slow_canary" in changes:  # the first of five
+        rollouts = [_first_step(rollout) for rollout in rollouts]
+    assert low < np.mean([_ttft(r, True) / _ttft(r, False) for r in rollouts]) < high
+
+
+def _first_step(rollout: Rollout) -> Rollout:
+    keep = (rollout.requests.sent_at >= 0) & (rollout.requests.sent_at < 900)
+    columns = {name: column[keep] for name, column in vars(rollout.requests).items()}
+    return replace(rollout, requests=Requests(**columns))
+
+
+def test_an_incident_is_one_slow_half_minute_of_the_canary() -> None:
+    requests = generate(Scenario("1+1", "H", incident=True), 2).requests
+    mine = requests.canary & ~np.isnan(requests.itl_mean)
+    minute = (requests.sent_at[mine] // 10).astype(int)
+    medians = np.array([np.median(requests.itl_mean[mine][minute == m]) for m in range(180)])
+    slow = np.flatnonzero(medians > 1.3 * np.median(medians))
+    assert 1 <= len(slow) <= 7
+    assert slow[-1] - slow[0] == len(slow) - 1
+
+
+def test_an_autoscaler_adds_replicas_to_the_baseline_alone_and_tells_of_it() -> None:
+    rollout = generate(Scenario("1+1", "M", autoscaler=True), 1)
+    ((_, joined),) = [(e.canary, e.at) for e in rollout.events if e.kind == "ready" and not e.canary]
+    requests = rollout.requests
+    assert (requests.sent_at[requests.replica == 2] >= joined).all()
+    assert not requests.canary[requests.replica == 2].any()
+    assert (requests.replica == 2).any()
