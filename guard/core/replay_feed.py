@@ -73,8 +73,10 @@ class _Moments:
     def rows(self, index: int) -> Rows:
         """In order; each once."""
         parts = [order[slice(*_between(until, index))] for order, until in self._columns]
-        found = np.concatenate(parts)
-        return np.unique(found) if len(found) > len(parts[0]) else found
+        found = np.sort(np.concatenate(parts))
+        again = np.zeros(len(found), np.bool_)
+        again[1:] = found[1:] == found[:-1]
+        return found[~again]
 
 
 def _sorted(at: Floats, known: Floats, ticks: Sequence[float]) -> tuple[Rows, Rows]:
