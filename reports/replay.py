@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from guard.core.replay import Decision, Moment
+from guard.core.replay import Decision, Moment, e_value_text
 from guard.core.replay_series import ArmSeries, Point, Series, series
 from guard.core.rollout import Rollout
 from guard.core.samples import Arm
@@ -34,7 +34,7 @@ def render_replay(name: str, rollout: Rollout, decision: Decision) -> str:
         .render(
             name=name,
             decision=decision,
-            reason=decision.reason or "no harm was found",
+            e_value_text=e_value_text,
             rollout=rollout,
             plots=_plots(rollout, decision),
             turns=turning_points(decision.timeline, decision.evidence["threshold"]),
@@ -50,7 +50,7 @@ def _figures(decision: Decision) -> dict[str, str]:
     requests, replicas = evidence["requests"], evidence["replicas"]
     chosen = evidence["settings"]
     return {
-        "Evidence": f"{evidence['combined']:.3g} of {evidence['threshold']:.3g}",
+        "Evidence": f"{e_value_text(evidence['combined'])} of {e_value_text(evidence['threshold'])}",
         "Canary": _seen(requests["canary"], replicas["canary"]),
         "Baseline": _seen(requests["baseline"], replicas["baseline"]),
         "Eval items": str(evidence["eval_items"]),
@@ -110,7 +110,7 @@ class _Page:
         highest = max(2 * threshold, *(min(m.evidence, _HIGHEST) for m in timeline))
         figure = Figure(
             "Evidence of harm (weighted sum of e-values)",
-            f"At the end {self._decision.evidence['combined']:.3g}; {threshold:.3g} rolls back.",
+            f"At the end {e_value_text(timeline[-1].evidence)}; {e_value_text(threshold)} rolls back.",
             self._time(self._rollout.steps[0].start_seconds),
             Scale(_LOWEST, highest, BOTTOM, TOP, logarithmic=True),
             _clock,
@@ -118,7 +118,9 @@ class _Page:
         )
         figure.line([(figure.x.low, threshold), (figure.x.high, threshold)], "limit")
         figure.line([(m.at_seconds, m.evidence) for m in timeline], "sum")
-        figure.legend([(_STROKE, "line sum", "sum"), (_STROKE, "line limit", f"threshold {threshold:.3g}")])
+        figure.legend(
+            [(_STROKE, "line sum", "sum"), (_STROKE, "line limit", f"threshold {e_value_text(threshold)}")]
+        )
         return self._finished(figure)
 
     def signals(self) -> Markup:
@@ -128,7 +130,8 @@ class _Page:
         values = [min(e, _HIGHEST) for m in timeline for e in m.e_values.values()]
         figure = Figure(
             "E-value of each signal, before weighting",
-            "; ".join(f"{s}: {_last(timeline, s):.3g} at the end" for s in signals) or "nothing was compared",
+            "; ".join(f"{s}: {e_value_text(_last(timeline, s))} at the end" for s in signals)
+            or "nothing was compared",
             self._time(self._rollout.steps[0].start_seconds),
             Scale(_LOWEST, max(200.0, *values, 0.0), BOTTOM, TOP, logarithmic=True),
             _clock,

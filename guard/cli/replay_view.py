@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import click
 
-from guard.core.replay import Decision, Moment
+from guard.core.replay import Decision, Moment, e_value_text
 from guard.core.rollout import RecordedStep, Rollout
 from guard.core.text import one_line
 from guard.core.turning_points import turning_points
@@ -89,21 +89,15 @@ def table(decision: Decision) -> str:
 
 def _row(moment: Moment, width: int) -> str:
     verdict = click.style(f"{moment.verdict:<12}", fg=_COLOURS[moment.verdict])
-    figures = f"{_evidence(moment.evidence):>9} {moment.canary_requests:>7}"
+    figures = f"{e_value_text(moment.evidence):>9} {moment.canary_requests:>7}"
     start = f"{moment.at_seconds:>5.0f} s {moment.weight_percent:>5} % {verdict} {figures}  "
     return start + one_line(moment.reason or "nothing speaks against it", width - 49)
-
-
-def _evidence(value: float) -> str:
-    return f"{value:.2g}" if value < 10 else f"{value:.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def last_line(decision: Decision) -> str:
     """`FAIL: ROLLBACK at 430 s by ttft: ...`"""
     why = f" by {decision.signal}" if decision.signal and decision.action == "ROLLBACK" else ""
-    reason = decision.reason or (
-        f"no harm found in {decision.evidence['requests']['canary']} canary requests, "
-        f"evidence {_evidence(decision.evidence['combined'])} of {decision.evidence['threshold']:.0f}"
-    )
     verdict = click.style(str(decision.verdict), fg=_COLOURS[decision.verdict], bold=True)
-    return f"{verdict}: {decision.action} at {decision.at_seconds:.0f} s{why}: {one_line(reason, 1000)}"
+    return (
+        f"{verdict}: {decision.action} at {decision.at_seconds:.0f} s{why}: {one_line(decision.words, 1000)}"
+    )

@@ -62,8 +62,16 @@ class Decision:
     timeline: tuple[Moment, ...]
 
     @property
-    def reason(self) -> str | None:
-        return self.timeline[-1].reason
+    def words(self) -> str:
+        """Why, in a sentence, also where nothing speaks against the canary."""
+        if reason := self.timeline[-1].reason:
+            return reason
+        proved = self.evidence["settings"]["policy"] == "NonInferior"
+        found = "proved to be no worse" if proved and self.action == "PROMOTE" else "no harm found"
+        return (
+            f"{found} in {self.evidence['requests']['canary']} canary requests, evidence "
+            f"{e_value_text(self.evidence['combined'])} of {e_value_text(self.evidence['threshold'])}"
+        )
 
     @property
     def exit_code(self) -> int:
@@ -79,6 +87,11 @@ class Decision:
             "evidence": self.evidence,
             "timeline": [asdict(moment) | {"verdict": str(moment.verdict)} for moment in self.timeline],
         }
+
+
+def e_value_text(value: float) -> str:
+    """An e-value as a person reads it: `0.44`, `12.5`, `13168`, `2.1e+09`."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def replay(rollout: Rollout, on_tick: Callable[[Moment], None] = lambda moment: None) -> Decision:

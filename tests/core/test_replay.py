@@ -47,7 +47,7 @@ def test_an_empty_rollout_is_no_data():
 def test_too_few_requests_hold():
     found = replay(rollout(settings=ReplaySettings(min_requests=500)))
     assert (found.verdict, found.action) == (Verdict.INCONCLUSIVE, "HOLD")
-    assert "of 500 canary requests" in found.reason
+    assert "of 500 canary requests" in found.words
 
 
 def test_a_steps_own_minimum_goes_before_the_settings():
