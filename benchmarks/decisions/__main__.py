@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.write:
         for cell in picked:
             folder = options.write / f"{cell.name.replace('/', '_')}-{wanted[0]}"
-            write(generate(cell.scenario, wanted[0]), folder)
+            write(generate(cell.scenario, wanted[0]), folder, options.histograms)
         return 0
     os.nice(NICENESS)
     rules = [rule for rule in NAMES if rule in (options.rule or NAMES)]
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--write", type=Path, metavar="DIR", help="write the first rollout of each cell there"
     )
+    parser.add_argument("--histograms", type=float, metavar="S", help="with --write: blocks of S seconds")
     parser.add_argument("--list", action="store_true", help="the cells")
     return parser
 

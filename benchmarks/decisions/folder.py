@@ -10,11 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.decisions.histograms import blocks
 from benchmarks.decisions.rollout import OUTCOMES, SOURCES, Event, Requests, Rollout
 
 
-def write(rollout: Rollout, folder: Path) -> None:
+def write(rollout: Rollout, folder: Path, histogram_seconds: float | None = None) -> None:
     """All of it.
+
+    Args:
+        histogram_seconds: Length of the blocks of vLLM's metrics that stand in place of the requests.
 
     Raises:
         FileExistsError: The folder is there already.
@@ -31,7 +35,10 @@ def write(rollout: Rollout, folder: Path) -> None:
         "baseline_replicas": [s.baseline_replicas for s in rollout.steps],
     }
     (folder / "rollout.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    pq.write_table(requests_table(rollout.requests, rollout.replicas), folder / "requests.parquet")
+    if histogram_seconds is None:
+        pq.write_table(requests_table(rollout.requests, rollout.replicas), folder / "requests.parquet")
+    else:
+        pq.write_table(blocks_table(rollout, histogram_seconds), folder / "blocks.parquet")
     pq.write_table(events_table(rollout.events), folder / "events.parquet")
     items = rollout.evals
     evals = pa.table(
@@ -64,6 +71,25 @@ def requests_table(requests: Requests, replicas: tuple[str, ...]) -> pa.Table:
             "cached_tokens": requests.cached_tokens,
             "output_tokens": requests.output_tokens,
             "outcome": np.array(OUTCOMES)[requests.outcome],
+        }
+    )
+
+
+def blocks_table(rollout: Rollout, seconds: float) -> pa.Table:
+    """Counters and histograms of each replica."""
+    found = blocks(rollout, seconds)
+    names = np.array(rollout.replicas)[found.replica]
+    return pa.table(
+        {
+            "source": pa.array(["simulated"] * len(names)),
+            "arm": pa.array([name.split("-")[0] for name in names.tolist()]),
+            "replica": names,
+            "start": found.start,
+            "seconds": np.full(len(names), seconds),
+            "signal": pa.array(found.signal),
+            "le": pa.array(found.le, mask=np.isnan(found.le)),
+            "count": found.count,
+            "sum": pa.array(found.sum, mask=np.isnan(found.sum)),
         }
     )
 
