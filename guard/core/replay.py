@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from guard.core.check import Check
-from guard.core.observations import Floats
+from guard.core.replay_amounts import Amounts
 from guard.core.replay_feed import Feed
 from guard.core.replay_rule import RecordedRule
 from guard.core.rollout import RecordedStep, Rollout
@@ -118,7 +118,7 @@ class _Replay:
         self._rollout = rollout
         self._rule = RecordedRule(rollout)
         self._ticks = ticks(rollout)
-        self._seen = _Seen(rollout, self._ticks)
+        self._seen = Amounts(rollout, self._ticks)
         self._step = -1
         self._timeline: list[Moment] = []
 
@@ -215,48 +215,6 @@ class _Replay:
             "settings": rollout.settings_document(),
             "checks": [check.to_json() for check in judgement.checks],
         }
-
-
-class _Seen:
-    """How much had been seen by each tick."""
-
-    def __init__(self, rollout: Rollout, moments: list[float]) -> None:
-        start, self._moments = rollout.steps[0].start_seconds, moments
-        logs = list(rollout.requests.values())
-        known = np.concatenate([np.zeros(0), *(log.known for log in logs)])
-        canary = np.concatenate([np.zeros(0, np.bool_), *(log.canary for log in logs)])
-        replica = np.concatenate([np.zeros(0, np.int32), *(log.replica for log in logs)])
-        since = known >= start
-        arms = {Arm.CANARY: since & canary, Arm.BASELINE: since & ~canary}
-        self._requests = {arm: self._by_tick(known[mine]) for arm, mine in arms.items()}
-        for arm in Arm:
-            mine = [block for block in rollout.blocks if block.arm is arm and block.end >= start]
-            counts = np.cumsum([0, *(block.requests for block in mine)])
-            self._requests[arm] = self._requests[arm] + counts[self._by_tick([b.end for b in mine])]
-        first = {int(code): float(known[replica == code].min()) for code in np.unique(replica)}
-        pods = {rollout.replicas[code]: at for code, at in first.items()}
-        for block in reversed(rollout.blocks):
-            pods.setdefault((str(block.arm), block.replica), block.end)
-        self._replicas = {
-            str(arm): self._by_tick(sorted(at for (whose, _), at in pods.items() if whose == arm))
-            for arm in Arm
-        }
-        self._others = {
-            "blocks": self._by_tick([block.end for block in rollout.blocks]),
-            "events": self._by_tick([event.at for event in rollout.events]),
-            "eval_items": self._by_tick(rollout.evals.answered_at),
-        }
-
-    def _by_tick(self, at: Floats | list[float]) -> Any:
-        return np.searchsorted(np.sort(np.asarray(at, np.float64)), np.asarray(self._moments), side="right")
-
-    def requests(self, arm: Arm, index: int) -> int:
-        return int(self._requests[arm][index])
-
-    def amounts(self, index: int) -> dict[str, Any]:
-        """Replicas an arm, and blocks, events and eval items."""
-        replicas = {arm: int(counts[index]) for arm, counts in self._replicas.items()}
-        return {"replicas": replicas, **{what: int(n[index]) for what, n in self._others.items()}}
 
 
 def _effect(check: Check | None) -> dict[str, Any] | None:

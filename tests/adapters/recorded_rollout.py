@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from guard.adapters.rollout_folder import rollout_document, write_rollout
+from guard.adapters.rollout_record import rollout_document, write_rollout
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
 from guard.core.rollout import RecordedStep

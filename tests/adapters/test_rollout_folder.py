@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from guard.adapters.rollout_folder import find_rollout, read_rollout, rollout_document
+from guard.adapters.rollout_folder import find_rollout, read_rollout
+from guard.adapters.rollout_record import rollout_document
 from guard.core.observations import BAD, CLIENT_ERROR, OK, WAITS
 from guard.core.rollout import RecordedStep
 from guard.core.samples import Arm, Outcome, Source
