@@ -30,6 +30,7 @@ from guard.core.observations import Floats, Latencies
 from guard.core.pair_noise import PairNoise
 from guard.core.small_fleet import HOLD_MARGIN, Signal, SmallFleet
 
+MOST, MOST_REPLICAS = 1e9, 100_000  # seconds or requests in flight, codes: more than that is a source's fault
 PRIOR_SURPRISES = 10.0  # of pairs that speak alone
 
 
@@ -57,14 +58,16 @@ class LatencyEvidence:
 
     def add(self, seen: Latencies) -> None:
         """Requests whose latency became known; what is no latency is left out."""
-        fine = np.isfinite(seen.at) & np.isfinite(seen.seconds) & (seen.seconds > 0) & (seen.replica >= 0)
+        fine = np.isfinite(seen.at) & (seen.seconds > 1 / MOST) & (seen.seconds < MOST)
+        fine &= (seen.replica >= 0) & (seen.replica < MOST_REPLICAS)
         if fine.any():
-            rows = np.array((seen.at, seen.canary, seen.replica, seen.seconds, seen.in_flight), float)
+            load = np.where((seen.in_flight >= 0) & (seen.in_flight < MOST), seen.in_flight, math.nan)
+            rows = np.array((seen.at, seen.canary, seen.replica, seen.seconds, load), float)
             self._values.add(rows if fine.all() else rows[:, fine])
 
     def add_pairs(self, at: Floats, log_ratio: Floats) -> None:
         """Paired probes: ln(canary / baseline), known at `at`. Their requests are not given to `add`, too."""
-        fine = np.isfinite(at) & np.isfinite(log_ratio)
+        fine = np.isfinite(at) & (np.abs(log_ratio) < math.log(MOST))
         self._pairs.add(np.array((at[fine], log_ratio[fine]), float))
 
     def evidence(self, now: float) -> float:

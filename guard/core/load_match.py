@@ -31,9 +31,9 @@ class LoadMatch:
     def add(self, canary: Floats, baseline: Floats, usual: tuple[float, float, float]) -> None:
         """One bin's loads, nan where unknown; `usual` is the baseline's 5 %, mean, 95 %."""
         low, _, high = usual
-        canary = canary[np.isfinite(canary)]
+        canary = canary[~np.isnan(canary)]
         self._canary = _more(self._canary, canary)
-        self._baseline = _more(self._baseline, baseline[np.isfinite(baseline)])
+        self._baseline = _more(self._baseline, baseline[~np.isnan(baseline)])
         self._outside += int(np.count_nonzero((canary < low) | (canary > high)))
 
     @property

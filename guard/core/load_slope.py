@@ -37,7 +37,7 @@ class LoadSlope:
 
     def add(self, replica: Codes, log_seconds: Floats, in_flight: Floats) -> None:
         """The baseline's values of one bin; those with unknown load say nothing here."""
-        known = np.isfinite(in_flight) & (in_flight >= 0)
+        known = ~np.isnan(in_flight)
         if not known.any():
             return
         if not known.all():

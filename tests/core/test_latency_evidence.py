@@ -81,7 +81,7 @@ def _reached(evidence, seconds=600, alone=ALONE):
     return next((t for t in range(0, seconds + 1, 10) if evidence.evidence(t) >= alone), None)
 
 
-FEW_OR_MANY = pytest.mark.parametrize("rollouts", [3, pytest.param(200, marks=pytest.mark.component)])
+FEW_OR_MANY = pytest.mark.parametrize("rollouts", [3, pytest.param(60, marks=pytest.mark.component)])
 FLEETS = pytest.mark.parametrize("replicas", [(1, 1), (1, 2), (2, 2)])
 
 
@@ -290,13 +290,28 @@ def test_baseline_replica_that_vanishes_is_no_evidence():
 
 
 def test_what_is_no_latency_is_left_out():
-    values, bad = _traffic(5), [math.nan, math.inf, 0.0, -1.0]
+    values, bad = _traffic(5), [math.nan, math.inf, 0.0, -1.0, 1e300]
     evidence = _evidence(values)
-    evidence.add(_latencies([5.0] * 4, True, 0, bad))
+    evidence.add(_latencies([5.0] * 5, True, 0, bad))
     evidence.add(_latencies([math.nan, math.inf], True, 0, 9.0))
-    evidence.add(_latencies([5.0], True, -1, 9.0))
-    evidence.add_pairs(np.array([5.0, math.nan]), np.array([math.nan, 3.0]))
+    evidence.add(_latencies([5.0] * 2, True, [-1, 2_000_000_000], 9.0))
+    evidence.add_pairs(np.array([5.0, math.nan, 5.0]), np.array([math.nan, 3.0, 1e300]))
     assert evidence.evidence(600) == _evidence(values).evidence(600)
+
+
+@pytest.mark.parametrize("load", [math.nan, math.inf, -3.0, 1e300])
+def test_load_that_is_none_is_unknown(load):
+    values = _traffic(5)
+    odd = Latencies(values.at, values.canary, values.replica, values.seconds, np.full(values.at.size, load))
+    evidence = _evidence(odd)
+    assert evidence.evidence(600) == _evidence(values).evidence(600)
+    assert evidence.loads is None
+
+
+def test_moments_far_away_are_kept_or_counted_as_old_history():
+    evidence = _evidence(_traffic(5))
+    evidence.add(_latencies([1e300, -1e300], False, 1, 0.3))
+    assert evidence.evidence(600) == pytest.approx(_evidence(_traffic(5)).evidence(600), rel=0.2)
 
 
 @pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf])
@@ -339,6 +354,14 @@ def test_evidence_at_a_moment_knows_nothing_of_what_came_later():
     values = _traffic(5, slower=1.4)
     cut = _evidence(_rows(values, values.at < 400))
     assert cut.evidence(400) == _evidence(values).evidence(400)
+
+
+def test_names_of_replicas_change_nothing():
+    values = _traffic(5, slower=1.4, replicas=(2, 2))
+    renamed = np.array([7, 3, 0, 9], np.int32)[values.replica]
+    named = Latencies(values.at, values.canary, renamed, values.seconds, values.in_flight)
+    as_is = _evidence(values, replicas=(2, 2)).evidence(600)
+    assert _evidence(named, replicas=(2, 2)).evidence(600) == pytest.approx(as_is, rel=1e-9)
 
 
 def test_order_of_requests_changes_nothing():

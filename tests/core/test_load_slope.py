@@ -38,7 +38,7 @@ def test_fewer_than_15_bins_correct_nothing():
 def test_correction_is_0_at_mean_load_and_ends_where_the_baseline_has_not_been():
     learned = _taught(0.04)
     _, mean, high = learned.usual
-    correction = learned.correction(np.array([mean, high, 10 * high, -np.inf]))
+    correction = learned.correction(np.array([mean, high, 10 * high, -1.0]))
     assert correction[0] == pytest.approx(0, abs=1e-12)
     assert correction[1] == correction[2] == pytest.approx(learned.slope * (high - mean))
     assert correction[3] == pytest.approx(learned.slope * (0 - mean))
