@@ -8,6 +8,7 @@ from guard.adapters.kubernetes.client import ENDPOINT_SLICES, SERVICES, Kubernet
 from guard.adapters.kubernetes.services import EndpointUrl, endpoint_urls, service_name
 from guard.adapters.signals.access_log import parse_line
 from guard.adapters.signals.gateway import parse_counters
+from guard.adapters.trust import default_trust
 from guard.doctor.finding import Finding, ok, problem, warning
 from guard.errors import TidegateError, UnauthorizedError
 
@@ -43,7 +44,7 @@ def _pods(client: KubernetesClient, url: str) -> list[EndpointUrl]:
 def _metrics(subject: str, endpoint: EndpointUrl) -> Finding:
     where = f"the metrics of gateway pod {endpoint.pod}" if endpoint.pod else f"the gateway at {endpoint.url}"
     try:
-        answer = httpx.get(endpoint.url, timeout=READ_SECONDS, trust_env=False)
+        answer = httpx.get(endpoint.url, timeout=READ_SECONDS, trust_env=False, verify=default_trust())
         answer.raise_for_status()
     except httpx.HTTPError as error:
         return problem(subject, f"{where} cannot be read: {error}", ASK_INSIDE)

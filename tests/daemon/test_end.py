@@ -14,6 +14,8 @@ from tests.daemon.harness import Harness
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_finished, is_pending, open_change, until
 
+pytestmark = pytest.mark.component
+
 
 @pytest.mark.parametrize("ending", ["Promoted", "RolledBack"])
 def test_an_end_stands_whatever_is_asked_for_afterwards(ending: str) -> None:

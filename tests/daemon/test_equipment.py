@@ -24,6 +24,8 @@ from tests.daemon.recorded import RecordedChange
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_finished, until
 
+pytestmark = pytest.mark.component
+
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": NAMESPACE}}
 
 

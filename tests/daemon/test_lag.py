@@ -14,6 +14,8 @@ from tests.daemon.conftest import NAMESPACE, documents
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_pending, open_change, until
 
+pytestmark = pytest.mark.component
+
 PATIENCE_SECONDS = 30.0
 
 

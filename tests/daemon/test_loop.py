@@ -16,6 +16,8 @@ from guard.daemon.loop import Daemon
 from guard.daemon.upkeep import Upkeep
 from tests.daemon.conftest import NAMESPACE, documents
 
+pytestmark = pytest.mark.component
+
 
 def not_asked(*_: Any) -> Any:
     raise AssertionError("no suite is scheduled here")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from guard.adapters.kubernetes.client import CHANGES, KubernetesClient
 from guard.api.change import Plan
 from guard.core.change import Phase
@@ -10,6 +12,8 @@ from guard.testing.cluster import FakeCluster
 from tests.daemon.conftest import NAMESPACE
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, is_pending, open_change, until
+
+pytestmark = pytest.mark.component
 
 
 def set_phase(client: KubernetesClient, name: str, phase: Phase) -> None:

@@ -16,6 +16,8 @@ from tests.daemon.test_equipment import is_rolling_back, open_with_traffic
 from tests.daemon.test_loop import guard as guard
 from tests.daemon.test_loop import guarding, until
 
+pytestmark = pytest.mark.component
+
 
 class Fickle(KubernetesClient):
     """Writes no status of a Change while it is `away`."""

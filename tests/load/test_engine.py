@@ -10,6 +10,8 @@ from guard.load.engine import Engine
 from guard.load.plan import LoadPlan, LoadTimeouts
 from guard.testing.runtime import Fault, FaultKind, Script, ScriptedRuntime
 
+pytestmark = pytest.mark.component
+
 HOST = "127.40.1.1"
 OTHER = "127.40.1.2"
 HUNG = Script(faults=(Fault(FaultKind.HANG),))

@@ -21,6 +21,7 @@ import httpx
 
 from guard import __version__
 from guard.adapters.notify.bounded import Bounded, OverdueError
+from guard.adapters.trust import default_trust
 from guard.errors import TidegateError
 
 QUEUE_LENGTH = 32
@@ -212,7 +213,9 @@ def _status(url: str, body: Mapping[str, Any], timeout: httpx.Timeout, deadline:
     headers = {"content-type": "application/json", "user-agent": f"tidegate/{__version__}"}
     content, extensions = json.dumps(body).encode(), {"trace": deadline.trace}
     with (
-        httpx.Client(timeout=timeout, follow_redirects=False) as client,  # proxies as the environment says
+        httpx.Client(
+            timeout=timeout, follow_redirects=False, verify=default_trust()
+        ) as client,  # proxies as the environment says
         deadline,
         client.stream("POST", url, content=content, headers=headers, extensions=extensions) as response,
     ):

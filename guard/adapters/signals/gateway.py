@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from guard.adapters.trust import default_trust
 from guard.errors import UnreachableError
 
 _COUNTER = "traefik_service_requests_total"
@@ -36,7 +37,7 @@ class GatewayCounters:
     """Successive readings of all pods of one gateway."""
 
     def __init__(self, timeout_seconds: float = 2.0) -> None:
-        self._http = httpx.Client(timeout=timeout_seconds, trust_env=False)
+        self._http = httpx.Client(timeout=timeout_seconds, trust_env=False, verify=default_trust())
         self._previous: dict[str, dict[Series, float]] = {}
 
     def close(self) -> None:

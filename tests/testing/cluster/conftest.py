@@ -26,7 +26,7 @@ MACHINERY_HOST = "127.88.0.1"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 BUILT_IN = {"core", "apps"}  # fixtures that lead to kinds which only a whole cluster has, or the double
 
-FAKE = pytest.param("fake", id="fake")
+FAKE = pytest.param("fake", id="fake", marks=pytest.mark.component)
 REAL = pytest.param("real", id="real", marks=pytest.mark.api)
 CLUSTER = pytest.param("cluster", id="cluster", marks=pytest.mark.cluster)
 

@@ -8,6 +8,8 @@ import pytest
 from guard.testing.cluster import FakeCluster
 from tests.testing.cluster.api_client import ApiClient
 
+pytestmark = pytest.mark.component
+
 CONFIGS = "/api/v1/namespaces/default/configmaps"
 
 

@@ -10,6 +10,8 @@ from kubernetes.dynamic import DynamicClient
 from guard.testing.cluster import FakeCluster
 from tests.testing.cluster.documents import THINGS, deployment, thing
 
+pytestmark = pytest.mark.component
+
 
 @pytest.fixture
 def kubernetes(cluster: FakeCluster, tmp_path: Path) -> Iterator[client.ApiClient]:
