@@ -17,11 +17,12 @@ from guard.adapters.artifacts import OutputFolder, folders_of, next_folder
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.evidence import seal_report
 from guard.adapters.fingerprints import read_fingerprint
-from guard.adapters.requests_file import write_requests
+from guard.adapters.rollout_record import rollout_document, write_tables
 from guard.api.change import ChangeSpec
 from guard.api.suites import Suite
 from guard.core.change import RoutePhase
 from guard.core.evidence import Report
+from guard.core.rollout import RecordedStep
 from guard.core.samples import Arm
 from guard.core.series import WeightPoint
 from guard.daemon.arm_fingerprints import ArmFingerprints, Read
@@ -29,7 +30,6 @@ from guard.daemon.change_report import Recorded, change_report
 from guard.daemon.journal import Journal
 from guard.daemon.observe import Observation
 from guard.daemon.progress import Progress
-from guard.daemon.record_tables import write_blocks, write_events
 from guard.daemon.recorded_suites import RecordedSuites
 from guard.daemon.stage import Process
 from guard.errors import ConfigurationError
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 Render = Callable[[Report], Mapping[str, bytes]]
 
-ROLLOUT_FORMAT = 1
 IDENTITY_FILE = "change.json"
 _FINGERPRINT_SECONDS = 2.0  # what is waited at the end for an answer that is on its way
 
@@ -166,27 +165,22 @@ class Recorder:
         known = recorded.fingerprints
         arms = {"stable": known.get(Arm.BASELINE), "canary": known.get(Arm.CANARY)}
         write("fingerprints.json", {arm: found and found.to_json() for arm, found in arms.items()})
-        if run.analysis.samples:
-            metadata = {"unix_offset_seconds": str(offset)}
-            write_requests(evidence / "requests.parquet", run.analysis.samples, metadata)
-        write_blocks(evidence / "blocks.parquet", run.analysis.blocks, offset - start)
-        write_events(evidence / "events.parquet", run.analysis.events, offset - start)
-        write("rollout.json", self._rollout(progress, recorded, start))
-
-    def _rollout(self, progress: Progress, recorded: Recorded, start: float) -> dict[str, Any]:
-        """`rollout.json` of a recorded rollout; times are seconds since the first step."""
+        seen = run.analysis
+        write_tables(
+            evidence,
+            samples=seen.samples,
+            blocks=seen.blocks,
+            events=seen.events,
+            shift_seconds=offset - start,
+        )
         steps = [
-            {"start_seconds": point.at - start, "weight_percent": point.weight_percent}
+            RecordedStep(point.at - start, point.weight_percent)
             for point in recorded.weights
             if point.at >= start - 1.0
         ]
-        return {
-            "format_version": ROLLOUT_FORMAT,
-            "steps": steps,
-            "end_seconds": (progress.finished_at or start) - start,
-            "baseline_from_seconds": progress.opened_at - start,
-            "settings": self._spec.plan.guard.to_document(),
-        }
+        if steps:  # a Change that never had traffic is no rollout
+            end, opened = (progress.finished_at or start) - start, progress.opened_at - start
+            write("rollout.json", rollout_document(steps, end, opened, self._spec.plan.guard.to_document()))
 
 
 def _folder_of(artifacts: Path, subject: Subject) -> Path:
