@@ -48,6 +48,7 @@ def error_check(
     e_value: float,
     threshold: float,
     seconds: float,
+    decided: bool = False,
 ) -> Check:
     """The canary's errors against the baseline's, in this step, by one source."""
     ours, theirs = tally.errors(source, Arm.CANARY), tally.errors(source, Arm.BASELINE)
@@ -57,6 +58,8 @@ def error_check(
         verdict, why = Verdict.NO_DATA, "no canary request seen in this step"
     elif evidence.unexplained_in_silence:
         verdict, why = Verdict.INCONCLUSIVE, "the baseline was not seen while the canary failed"
+    elif decided and e_value > LEANING:
+        why = "more errors than the baseline"
     elif e_value > LEANING:
         why = f"more errors than the baseline so far{_more(ours.total, e_value, threshold)}"
     elif found is not None:
@@ -81,11 +84,12 @@ def error_check(
 
 
 def latency_check(
-    live: LiveEvidence, signal: str, e_value: float, threshold: float, now: float
+    live: LiveEvidence, signal: str, e_value: float, threshold: float, now: float, decided: bool = False
 ) -> Check | None:
     """TTFT or ITL of users' requests or of paired probes; not compared where nothing may say anything.
 
-    None for an ITL of which nothing was seen: no source of it is expected to be there.
+    None for an ITL of which nothing was seen: no source of it is expected to be there. `decided`: all
+    evidence together has reached what rolls back.
     """
     known = live.of_latency(signal)
     effect = known.effect if known else None
@@ -109,7 +113,7 @@ def latency_check(
         f"{signal}-live",
         Verdict.PASS,
         f"{signal.upper()} x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {_seen(live, signal)}: "
-        f"{_latency_state(live, signal, effect, e_value, threshold, now, samples)}",
+        f"{_latency_state(live, signal, effect, e_value, threshold, now, samples, decided)}",
         signal,
         value=ratio,
         limit=live.margin(signal),
@@ -131,11 +135,14 @@ def _latency_state(
     threshold: float,
     now: float,
     samples: int,
+    decided: bool,
 ) -> str:
     state = FASTER if effect[2] < MUCH_FASTER else "no harm found"
-    if e_value > LEANING:
+    if decided:
+        state = "slower than the baseline"
+    elif e_value > LEANING:
         state = f"slower so far{_more(samples, e_value, threshold)}"
-    if live.load_differs(signal):
+    elif live.load_differs(signal):
         state += "; the arms carry different load, at which a slowdown may not show"
     if signal == "ttft":
         paused = live.pairs.left_out_because(now)

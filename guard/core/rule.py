@@ -10,6 +10,7 @@ Evidence runs on from step to step; counts, restarts and objectives are the step
 once in it. A FAIL is never taken back.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -37,6 +38,7 @@ ALPHA = 1 / 111  # DESIGN 5.6
 # Arbitrary: five to one. A good canary is above it at a given moment in at most one rollout of five (Markov's
 # inequality; 3 or 4 of 100 in simulations), and comes below it as more requests are seen.
 DOUBT = 5.0
+MOST_COUNTED = 10**9  # of one block; arbitrary: sums stay far below what 64 bits hold
 STATE_VERSION = 3
 
 
@@ -96,6 +98,7 @@ class Rule:
         self._hard = HardLimits()
         self._evidence = LiveEvidence(settings.planned_seconds, settings.warm_up_seconds)
         self._failed: Check | None = None
+        self._dropped_blocks = 0
 
     @property
     def replicas(self) -> Replicas:
@@ -104,8 +107,9 @@ class Rule:
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """Requests that cannot be, by reason."""
-        return self._evidence.dropped
+        """Input that cannot be, by reason."""
+        blocks = {"blocks": self._dropped_blocks} if self._dropped_blocks else {}
+        return {**self._evidence.dropped, **blocks}
 
     def start_step(
         self,
@@ -132,9 +136,12 @@ class Rule:
         self._count(self._evidence.add_requests(source, rows))
 
     def add_blocks(self, blocks: Iterable[CounterBlock]) -> None:
+        """Counters; what none can have counted is dropped, and counted itself."""
         blocks = list(blocks)
-        self._evidence.add_blocks(blocks)
-        for block in blocks:
+        usable = [block for block in blocks if _is_usable(block)]
+        self._dropped_blocks += len(blocks) - len(usable)
+        self._evidence.add_blocks(usable)
+        for block in usable:
             if block.requests > 0:
                 self._hard.add(Result.of_block(block))
                 self._tally.count(block.source, block.arm, block.requests, block.bad)
@@ -175,7 +182,7 @@ class Rule:
         evidence = self._evidence.e_values(now)
         weights = self._evidence.weights
         combined = sum(weights[signal] * e for signal, e in evidence.items())
-        checks = self._checks(now, evidence)
+        checks = self._checks(now, evidence, combined >= self._threshold)
         if at_end:
             checks = [self._doubted(check, now) for check in checks] + self._end_checks(now)
         if combined >= self._threshold and self._failed is None:
@@ -191,7 +198,7 @@ class Rule:
         held = next((c for c in checks if c.verdict is verdict and verdict is not Verdict.PASS), None)
         return Judgement(verdict, tuple(checks), self._failed or held, combined, self._threshold)
 
-    def _checks(self, now: float, evidence: Mapping[str, float]) -> list[Check]:
+    def _checks(self, now: float, evidence: Mapping[str, float], decided: bool) -> list[Check]:
         step, live = self._step, self._evidence
         begun = now - step.started_at if step else 0.0
         since = now - (now if live.start is None else live.start)
@@ -202,13 +209,19 @@ class Rule:
             traffic_check(self._tally.total(Arm.CANARY), step.min_requests if step else 1, begun),
             hard if hard.window_seconds is not None else replace(hard, window_seconds=begun),
             error_check(
-                source, self._tally, live.errors.get(source), evidence["errors"], alone["errors"], begun
+                source,
+                self._tally,
+                live.errors.get(source),
+                evidence["errors"],
+                alone["errors"],
+                begun,
+                decided,
             ),
         ]
         holds = live.hold_values(now)
         for signal in ("ttft", "itl"):
-            found = latency_check(live, signal, evidence[signal], alone[signal], now)
-            held = evidence[signal] < alone[signal] and holds.get(signal, 1.0) >= self._threshold
+            found = latency_check(live, signal, evidence[signal], alone[signal], now, decided)
+            held = not decided and holds.get(signal, 1.0) >= self._threshold
             checks += [slower_machine_or_build(found) if held else found] if found else []
         if live.quality_pairs:
             checks.append(quality_check(live.quality_pairs, evidence["quality"], alone["quality"], since))
@@ -255,6 +268,7 @@ class Rule:
             "hard": self._hard.state(),
             "evidence": self._evidence.state(),
             "failed": self._failed.to_json() if self._failed else None,
+            "dropped_blocks": self._dropped_blocks,
         }
 
     @classmethod
@@ -274,7 +288,14 @@ class Rule:
             settings.planned_seconds, settings.warm_up_seconds, state["evidence"]
         )
         self._failed = Check.from_json(state["failed"]) if state["failed"] else None
+        self._dropped_blocks = state["dropped_blocks"]
         return self
+
+
+def _is_usable(block: CounterBlock) -> bool:
+    fine = math.isfinite(block.start) and math.isfinite(block.seconds) and block.seconds >= 0
+    counts = (block.requests, *block.errors.values())
+    return fine and all(0 <= count <= MOST_COUNTED for count in counts)
 
 
 def _failed(check: Check) -> Check:

@@ -197,6 +197,23 @@ def test_canary_errors_beside_a_silent_baseline_hold_and_do_not_fail():
     assert "baseline was not seen" in judgement.deciding.reason
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"requests": -1},
+        {"requests": 10**30},
+        {"errors": {"500": -3}},
+        {"start": float("nan")},
+        {"seconds": -1.0},
+    ],
+)
+def test_counters_that_cannot_be_are_dropped_and_counted(wrong):
+    rule = _rule()
+    rule.add_blocks([replace(CounterBlock(Source.USER, Arm.CANARY, "c", 1.0, 2.0, 4, {"500": 4}), **wrong)])
+    assert rule.judge(5.0).verdict is Verdict.NO_DATA
+    assert rule.dropped == {"blocks": 1}
+
+
 def test_two_restarts_in_a_step_fail():
     rule = _rule()
     rule.add_samples(_probes(30))

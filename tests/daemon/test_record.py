@@ -12,9 +12,11 @@ import pytest
 from guard.adapters.evidence import open_evidence, read_report
 from guard.adapters.evidence_check import verify
 from guard.adapters.requests_file import read_requests
+from guard.adapters.rollout_folder import find_rollout, read_rollout
 from guard.core.change import Intent, Phase
 from guard.core.evidence import Difference, Report
 from guard.core.fingerprint import Fingerprint
+from guard.core.replay import replay
 from guard.core.samples import Arm
 from guard.core.verdict import Verdict
 from guard.daemon.arm_fingerprints import ArmFingerprints
@@ -116,6 +118,15 @@ def test_it_has_the_raw_samples_and_counters(folder: Path) -> None:
     assert {sample.arm for sample in samples} == {Arm.BASELINE, Arm.CANARY}
     counted = pq.read_table(folder / "evidence/blocks.parquet").to_pylist()
     assert sum(row["count"] for row in counted if row["signal"] == "errors:400") > 0
+
+
+def test_its_decision_can_be_judged_again(folder: Path, report: Report) -> None:
+    decided = replay(read_rollout(find_rollout(folder)))
+    assert (decided.action, decided.verdict) == ("ROLLBACK", Verdict.FAIL)
+    assert report.rollback is not None
+    assert report.rollback.deciding_sample_at is not None
+    first = next(event.at for event in report.timeline if event.reason == "StepEntered")
+    assert abs(decided.at_seconds - (report.rollback.deciding_sample_at - first)) <= 6
 
 
 def test_a_killed_guards_suites_judgements_and_routes_are_not_lost(tmp_path: Path) -> None:
