@@ -50,7 +50,7 @@ class LoadSlope:
         self._sums = [old + float(new) for old, new in zip(self._sums, seen, strict=True)]
         self._points += np.count_nonzero(counts)
         self._bins += 1
-        place = np.minimum(np.rint(in_flight), _MOST_IN_FLIGHT).astype(np.intp)
+        place = np.clip(np.rint(in_flight), 0, _MOST_IN_FLIGHT).astype(np.intp)
         counts = np.bincount(place)
         self._loads[: counts.size] += counts
         self._most = max(self._most, counts.size - 1)
