@@ -52,7 +52,7 @@ def replica_incidents(rng: np.random.Generator, fleet: Fleet) -> list[Incident]:
     for replica, (born, gone) in enumerate(zip(fleet.born.tolist(), fleet.gone.tolist(), strict=True)):
         for start in rng.uniform(born, gone, rng.poisson((gone - born) / HICCUP_EVERY_SECONDS)).tolist():
             if rng.random() < 0.5:
-                end, failing = start + float(rng.uniform(3, 15)), float(rng.uniform(0.1, 0.4))
+                end, failing = start + float(rng.uniform(3, 15)), float(rng.uniform(0.05, 0.25))
                 found.append(Incident(replica, start, end, failing, 1.0, False))
             else:
                 found.append(Incident(replica, start, start + float(rng.uniform(2, 8)), 0.0, 1.0, True))
