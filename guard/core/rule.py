@@ -22,6 +22,7 @@ from guard.core.hard_limits import HardLimits, Result
 from guard.core.live_checks import (
     error_check,
     latency_check,
+    not_slower_check,
     quality_check,
     slower_machine_or_build,
     traffic_check,
@@ -257,6 +258,7 @@ class Rule:
         checks = self._tally.objective_checks(wanted, since, self._evidence.waiting(), now)
         if self._settings.policy == "NonInferior":
             checks += [replace(self._tally.proof_on_errors(), window_seconds=since)]
+            checks.append(not_slower_check(self._evidence, now))
         return checks
 
     def state(self) -> dict[str, Any]:

@@ -293,6 +293,15 @@ def test_non_inferior_wants_proof_that_a_short_step_cannot_give():
     assert judgement.deciding.name == "errors-non-inferior"
 
 
+def test_non_inferior_never_passes_without_a_latency_to_compare():
+    rule = _rule(policy="NonInferior")
+    for i in range(400):
+        for arm in Arm:
+            rule.add_blocks([CounterBlock(Source.USER, arm, str(arm), 2.0 * i, 2.0, 4)])
+    judgement = rule.judge_step_end(801.0)
+    assert (judgement.verdict, judgement.deciding.name) == (Verdict.INCONCLUSIVE, "ttft-non-inferior")
+
+
 def test_counts_and_restarts_begin_again_with_a_step():
     rule = _rule()
     rule.add_samples(_probes(30))
