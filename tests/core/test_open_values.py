@@ -42,7 +42,14 @@ def test_what_cannot_be_used_is_left_out():
     values = OpenValues(0.0, 10.0)
     bad = [float("nan"), float("inf"), 0.0, -1.0]
     used = values.add(
-        _seen(*((1, 0, 0, x) for x in bad), (float("nan"), 0, 0, 1), (2, 0, -1, 1), (3, 1, 2, 1))
+        _seen(
+            *((1, 0, 0, x) for x in bad),
+            (float("nan"), 0, 0, 1),
+            (2, 0, -1, 1),
+            (2, 0, 2**30, 1),
+            (2, 0, 0, 1e300),
+            (3, 1, 2, 1),
+        )
     )
     assert len(used) == 1
     assert _closed(values, 0, 1) == [[3]]
