@@ -118,8 +118,14 @@ class HardLimits:
         else:
             self._events[event.kind] += 1
 
-    def judge(self, now: float) -> Check:
-        """FAIL, or INCONCLUSIVE when the canary's errors have no healthy baseline beside them, or PASS."""
+    def judge(self, now: float, answering: Mapping[Source, int] | None = None) -> Check:
+        """FAIL, or INCONCLUSIVE when the canary's errors have no healthy baseline beside them, or PASS.
+
+        Args:
+            answering: The canary's requests, by source, that have a first token and no end. Errors end sooner
+                than answers, so a share of those that ended overstates them.
+        """
+        answering = answering or {}
         self._take_new()
         for seen in self._seen.values():
             seen.recent.forget(now)
@@ -136,7 +142,11 @@ class HardLimits:
                 samples=count,
                 detail={"events": dict(self._events)},
             )
-        reached = [check for source in sorted(self._seen) if (check := self._by_share(source, now))]
+        reached = [
+            check
+            for source in sorted(self._seen)
+            if (check := self._by_share(source, now, answering.get(source, 0)))
+        ]
         reached += [check for source in sorted(self._seen) if (check := self._by_run(source, now))]
         reached.sort(key=lambda check: check.verdict is not Verdict.FAIL)
         if reached:
@@ -172,14 +182,14 @@ class HardLimits:
             return reason, restarts, MAX_RESTARTS
         return None
 
-    def _by_share(self, source: Source, now: float) -> Check | None:
+    def _by_share(self, source: Source, now: float, answering: int) -> Check | None:
         """At least 5 bad and half of the requests bad in the last 20 s."""
         tally = self._last(source, now)
         if tally.all_bad < MIN_BAD:
             return None
         # 4xx counts by its excess over the stable's ratio
         bad = tally.bad + max(0.0, tally.client_errors - self._client_ratio(source) * tally.requests)
-        if bad < MIN_BAD or bad < BAD_RATIO * tally.requests:
+        if bad < MIN_BAD or bad < BAD_RATIO * (tally.requests + answering):
             return None
         if self._by_chance(source, tally.all_bad, tally.requests):
             return None

@@ -15,7 +15,6 @@ from guard.core.samples import Arm, Source
 from guard.core.step_tally import StepTally
 from guard.core.verdict import NotJudged, Verdict
 
-PROOF_RATIO = 1.25  # DESIGN 5.7: TTFT body
 LEANING = 2.0  # arbitrary: an e-value above it is worth a word
 
 
@@ -157,29 +156,6 @@ def _seen(live: LiveEvidence, signal: str) -> str:
     words = [f"{requests} canary requests"] if requests else []
     words += [f"{pairs} pairs of probes"] if pairs or not requests else []
     return " and ".join(words)
-
-
-def not_slower_check(live: LiveEvidence, now: float) -> Check:
-    """NonInferior: TTFT is proven less than x1.25 (upper end of the 95 % interval)."""
-    known = live.of_latency("ttft")
-    effect = known.effect if known else None
-    high = effect[2] if effect else None
-    proven = high is not None and high < PROOF_RATIO and not live.load_differs("ttft")
-    reason = "nothing answered by both arms at comparable load"
-    if effect is not None:
-        words = "proven" if proven else "more requests are needed"
-        reason = f"TTFT x{effect[1]:.2f}-{effect[2]:.2f} (95 %), below x{PROOF_RATIO} wanted: {words}"
-    return Check(
-        "ttft-non-inferior",
-        Verdict.PASS if proven else Verdict.INCONCLUSIVE,
-        reason,
-        "ttft",
-        value=high,
-        limit=PROOF_RATIO,
-        unit="ratio",
-        samples=live.requests_seen("ttft") + live.pairs_seen("ttft"),
-        window_seconds=now - live.start if live.start is not None else None,
-    )
 
 
 def slower_machine_or_build(check: Check) -> Check:

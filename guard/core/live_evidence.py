@@ -18,6 +18,7 @@ from guard.core.comparison import PairedItem
 from guard.core.error_evidence import ErrorEvidence, Observed
 from guard.core.latency_evidence import LatencyEvidence
 from guard.core.latency_ranks import MARGINS, LatencyRanks
+from guard.core.live_proofs import LiveProofs
 from guard.core.observations import Latencies, Requests, requests_from_json, requests_to_json
 from guard.core.probe_pairs import ProbePairs
 from guard.core.quality_evidence import QualityEvidence
@@ -40,7 +41,10 @@ _ONE_BY_ONE = frozenset({Source.USER, Source.ACCESS_LOG, Source.SIMULATED})
 class LiveEvidence:
     """Feed it, call `advance`, read `e_values`; compares nothing before `start_step`."""
 
-    def __init__(self, planned_seconds: float, warm_up_seconds: float) -> None:
+    def __init__(self, planned_seconds: float, warm_up_seconds: float, prove: bool = False) -> None:
+        """`prove`: also gather what NonInferior wants proven."""
+        self._prove = prove
+        self.proofs: LiveProofs | None = None
         self._planned_seconds = planned_seconds
         self._warm_up_seconds = warm_up_seconds
         self._start: float | None = None
@@ -87,6 +91,8 @@ class LiveEvidence:
             evidence.start_step()
         for latency in [*self.latency.values(), *([self.of_pairs] if self.of_pairs else [])]:
             latency.start_step(now, canary, baseline)
+        if self.proofs is not None:
+            self.proofs.start_step(now, canary, baseline)
         return found
 
     def _begin(self, start: float) -> list[News]:
@@ -94,6 +100,7 @@ class LiveEvidence:
         kind = LatencyRanks if self.large_fleet else LatencyEvidence
         self.latency = {signal: kind(signal, start, planned) for signal in _LATENCIES}
         self.of_pairs = LatencyEvidence("ttft", start, planned) if self.large_fleet else None
+        self.proofs = LiveProofs(start, self.large_fleet) if self._prove else None
         early, self._early = self._early, []
         found = []
         for source, what in early:
@@ -144,6 +151,10 @@ class LiveEvidence:
             canary = np.array([block.arm is Arm.CANARY for block in counted])
             at = np.array([block.end for block in counted], np.float64)
             self.sample_ratio.add_counts(at, requests * canary, requests)
+            if self.proofs is not None:
+                replica = np.array([self.replicas.code(b.arm, b.replica) for b in counted], np.int32)
+                bad = np.array([block.bad for block in counted], np.float64)
+                self.proofs.add_results(at, canary, replica, requests.astype(np.float64), bad)
 
     def add_event(self, event: PodEvent) -> None:
         self.pairs.add_event(event)
@@ -158,6 +169,8 @@ class LiveEvidence:
         for item in items:
             self.quality.add(item)
             self.quality_pairs += 1
+            if self.proofs is not None:
+                self.proofs.add_items([item])
 
     def advance(self, now: float) -> list[News]:
         """Takes in who has waited too long by `now`."""
@@ -172,6 +185,10 @@ class LiveEvidence:
     def waiting(self) -> list[tuple[Source, Requests]]:
         """Requests of each source that have not ended."""
         return [(source, facts.waiting()) for source, facts in self._facts.items()]
+
+    def answering(self) -> dict[Source, int]:
+        """The canary's requests of each source that have a first token and no end."""
+        return {source: facts.answering() for source, facts in self._facts.items()}
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -188,12 +205,19 @@ class LiveEvidence:
         errors.add_failures(new.failures)
         if self._is_traffic(source):
             self.sample_ratio.add(new.arrivals)
+            if self.proofs is not None:
+                for marks, bad in ((new.good, 0.0), (new.failures, 1.0)):
+                    one = np.ones(len(marks.at))
+                    self.proofs.add_results(marks.at, marks.canary, marks.replica, one, bad * one)
         if source not in _ONE_BY_ONE or not (len(new.ttft.at) or len(new.itl.at)):
             return
         self._latency_source = self._latency_source or source
         if source is self._latency_source:
-            for signal, seen in (("ttft", self._warm(new.ttft)), ("itl", self._warm(new.itl))):
+            for signal, all_seen in zip(_LATENCIES, (new.ttft, new.itl), strict=True):
+                seen = self._warm(all_seen)
                 self.latency[signal].add(seen)
+                if self.proofs is not None:
+                    self.proofs.add_latencies(signal, seen)
                 self._canary_requests[signal] += int((seen.canary & (seen.at >= (self._start or 0.0))).sum())
 
     def _take_pairs(self, now: float) -> None:
@@ -202,6 +226,8 @@ class LiveEvidence:
         if known and isinstance(evidence, LatencyEvidence):
             at, log_ratio = np.array(known).T
             evidence.add_pairs(at, log_ratio)
+            if self.proofs is not None:
+                self.proofs.add_pairs(at, log_ratio)
 
     def _warm(self, seen: Latencies) -> Latencies:
         """Without those of replicas that became ready less than the warm-up before."""
@@ -300,13 +326,17 @@ class LiveEvidence:
             "pairs": self.pairs.state(),
             "of_pairs": self.of_pairs.state() if self.of_pairs else None,
             "quality": {"wealth": self.quality.wealth, "pairs": self.quality_pairs},
+            "proofs": self.proofs.state() if self.proofs else None,
             "cold": self.cold,
             "canary_requests": self._canary_requests,
         }
 
     @classmethod
-    def from_state(cls, planned_seconds: float, warm_up_seconds: float, state: Mapping[str, Any]) -> Self:
-        self = cls(planned_seconds, warm_up_seconds)
+    def from_state(
+        cls, planned_seconds: float, warm_up_seconds: float, state: Mapping[str, Any], prove: bool = False
+    ) -> Self:
+        self = cls(planned_seconds, warm_up_seconds, prove)
+        self.proofs = LiveProofs.from_state(state["proofs"]) if state["proofs"] else None
         self._start, self.large_fleet, self.cold = state["start"], state["large_fleet"], state["cold"]
         self._early = [_early_from_json(*row) for row in state["early"]]
         self._facts = {Source(s): RequestFacts.from_state(f) for s, f in state["facts"].items()}

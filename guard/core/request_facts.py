@@ -91,6 +91,12 @@ class RequestFacts:
         """Requests that have not ended, as they stand."""
         return self._rows(list(self._slots))
 
+    def answering(self) -> int:
+        """The canary's requests that have a first token and no end."""
+        used = np.fromiter(self._slots.values(), np.int64, len(self._slots))
+        table = self._table
+        return int((table["canary"][used] & ~np.isnan(table["first_token"][used])).sum())
+
     def expire(self, now: float) -> Facts:
         """What is known of requests that have waited too long by `now`."""
         table, cap = self._table, self.cap.seconds

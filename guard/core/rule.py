@@ -22,7 +22,6 @@ from guard.core.hard_limits import HardLimits, Result
 from guard.core.live_checks import (
     error_check,
     latency_check,
-    not_slower_check,
     quality_check,
     slower_machine_or_build,
     traffic_check,
@@ -30,6 +29,7 @@ from guard.core.live_checks import (
 from guard.core.live_evidence import LiveEvidence, News
 from guard.core.objectives import Objective
 from guard.core.observations import Requests
+from guard.core.promotion import proof_checks
 from guard.core.request_columns import Replicas
 from guard.core.samples import Arm, RequestSample, Source
 from guard.core.step_tally import StepTally
@@ -97,7 +97,8 @@ class Rule:
         self._step: Step | None = None
         self._tally = StepTally(settings.objectives)
         self._hard = HardLimits()
-        self._evidence = LiveEvidence(settings.planned_seconds, settings.warm_up_seconds)
+        prove = settings.policy == "NonInferior"
+        self._evidence = LiveEvidence(settings.planned_seconds, settings.warm_up_seconds, prove)
         self._failed: Check | None = None
         self._dropped_blocks = 0
 
@@ -205,7 +206,7 @@ class Rule:
         since = now - (now if live.start is None else live.start)
         alone = {signal: self._threshold / weight for signal, weight in live.weights.items()}
         source = self._leading_source(now)
-        hard = self._hard.judge(now)
+        hard = self._hard.judge(now, live.answering())
         checks = [
             traffic_check(self._tally.total(Arm.CANARY), step.min_requests if step else 1, begun),
             hard if hard.window_seconds is not None else replace(hard, window_seconds=begun),
@@ -257,8 +258,8 @@ class Rule:
         wanted = step.min_requests if step else 1
         checks = self._tally.objective_checks(wanted, since, self._evidence.waiting(), now)
         if self._settings.policy == "NonInferior":
-            checks += [replace(self._tally.proof_on_errors(), window_seconds=since)]
-            checks.append(not_slower_check(self._evidence, now))
+            proofs = self._evidence.proofs
+            checks += proofs.checks(now) if proofs else proof_checks({})
         return checks
 
     def state(self) -> dict[str, Any]:
@@ -287,7 +288,10 @@ class Rule:
         self._tally = StepTally(settings.objectives, state["tally"])
         self._hard = HardLimits.from_state(state["hard"])
         self._evidence = LiveEvidence.from_state(
-            settings.planned_seconds, settings.warm_up_seconds, state["evidence"]
+            settings.planned_seconds,
+            settings.warm_up_seconds,
+            state["evidence"],
+            settings.policy == "NonInferior",
         )
         self._failed = Check.from_json(state["failed"]) if state["failed"] else None
         self._dropped_blocks = state["dropped_blocks"]

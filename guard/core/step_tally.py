@@ -1,7 +1,7 @@
 """What was counted since a step began: requests and errors per source and arm, requests over objectives.
 
-Owns the step's sums and what they say at its end (objectives, NonInferior's proof on errors). Keeps numbers,
-never requests. Refuses to know evidence and hard limits.
+Owns the step's sums and what objectives say of them at its end. Keeps numbers, never requests. Refuses
+to know evidence and hard limits.
 
 An objective is judged once a step (DESIGN 5.9a). A held step is looked at every second, and a test at .001
 that is repeated until it fails rejects far more than one good canary in a thousand. Only while there are too
@@ -13,15 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from guard.core.binomial import upper_bound
 from guard.core.check import Check
 from guard.core.comparison import ArmCounts
 from guard.core.objectives import ErrorObjective, Objective, counts_over, judge_ratio
 from guard.core.observations import Requests, take
 from guard.core.samples import Arm, Source
-from guard.core.verdict import Verdict
 
-ERROR_MARGIN = 0.015  # DESIGN 5.7: errors +1.5 points
 # Users' own requests say most; one comparison takes one source.
 _PREFERENCE = (Source.USER, Source.ACCESS_LOG, Source.SIMULATED, Source.LOAD, Source.PROBE)
 _Counts = dict[str, list[int]]
@@ -111,31 +108,6 @@ class StepTally:
         for source, rows in waiting:
             _add_over(counts, objective, source, rows, now)
         return counts
-
-    def proof_on_errors(self) -> Check:
-        """NonInferior: the canary's error ratio is proven less than 1.5 points above the baseline's.
-
-        Conservative: an exact upper bound of the one less an exact lower bound of the other, 2.5 % each.
-        """
-        source = self.best_source() or Source.USER
-        ours, theirs = self.errors(source, Arm.CANARY), self.errors(source, Arm.BASELINE)
-        if not ours.total or not theirs.total:
-            reason = "no errors of both arms to compare"
-            return Check("errors-non-inferior", Verdict.INCONCLUSIVE, reason, "errors", samples=ours.total)
-        lower = 1 - upper_bound(theirs.total - theirs.bad, theirs.total, 0.025)
-        excess = upper_bound(ours.bad, ours.total, 0.025) - lower
-        proven = excess < ERROR_MARGIN
-        return Check(
-            "errors-non-inferior",
-            Verdict.PASS if proven else Verdict.INCONCLUSIVE,
-            f"the canary's errors are at most {100 * excess:.1f} points above the baseline's (95 %), "
-            f"{100 * ERROR_MARGIN:.1f} allowed: {'proven' if proven else 'more requests are needed'}",
-            "errors",
-            value=excess,
-            limit=ERROR_MARGIN,
-            unit="ratio",
-            samples=ours.total,
-        )
 
 
 def _key(source: Source, arm: Arm) -> str:

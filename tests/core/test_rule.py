@@ -90,6 +90,32 @@ def test_dead_canary_fails_at_once_and_stays_failed():
     assert rule.judge(400.0).verdict is Verdict.FAIL
 
 
+def test_streams_that_have_begun_stand_beside_errors_that_came_fast():
+    """Of eleven requests six failed at once, and of those under way twenty are already answering."""
+
+    def judged(answering):
+        rule = _rule()
+        rule.add_samples(_probes(30))
+        rule.add_samples(
+            replace(s, source=Source.USER, request_id=f"u-{s.request_id}")
+            for s in _probes(11, every=1.0, bad=range(6), start=60.0)
+        )
+        rule.add_samples(
+            replace(
+                _probe(i, 60.0 + i / 4, Arm.CANARY),
+                request_id=f"open-{i}",
+                source=Source.USER,
+                finished_at=None,
+                outcome=None,
+            )
+            for i in range(answering)
+        )
+        return rule.judge(73.0).verdict
+
+    assert judged(0) is Verdict.FAIL
+    assert judged(20) is not Verdict.FAIL
+
+
 def test_a_canary_that_hangs_fails_within_seventy_seconds_of_its_first_lost_request():
     rule = _rule()
     rule.add_samples(_probes(30))
@@ -290,7 +316,7 @@ def test_non_inferior_wants_proof_that_a_short_step_cannot_give():
     rule.add_samples(_probes(100))
     judgement = rule.judge_step_end(205.0)
     assert judgement.verdict is Verdict.INCONCLUSIVE
-    assert judgement.deciding.name == "errors-non-inferior"
+    assert judgement.deciding.name == "ttft-non-inferior"
 
 
 def test_non_inferior_never_passes_without_a_latency_to_compare():

@@ -67,12 +67,3 @@ def test_requests_that_ended_count_for_their_arm_and_source():
         tally.count_latency(Source.USER, columns(ended, Replicas()))
     [check] = tally.objective_checks(20, 60.0)
     assert (check.verdict, check.value, check.baseline_value) == (Verdict.FAIL, 1.0, 0.0)
-
-
-def test_errors_are_proven_non_inferior_with_hundreds_of_requests_only():
-    few, many = (
-        _tally((Source.USER, Arm.CANARY, n, 0), (Source.USER, Arm.BASELINE, n, 0)) for n in (200, 300)
-    )
-    assert few.proof_on_errors().verdict is Verdict.INCONCLUSIVE
-    assert many.proof_on_errors().verdict is Verdict.PASS
-    assert _tally().proof_on_errors().verdict is Verdict.INCONCLUSIVE
