@@ -138,7 +138,7 @@ def _latency_state(
     decided: bool,
 ) -> str:
     state = FASTER if effect[2] < MUCH_FASTER else "no harm found"
-    if decided:
+    if decided and e_value > LEANING:
         state = "slower than the baseline"
     elif e_value > LEANING:
         state = f"slower so far{_more(samples, e_value, threshold)}"

@@ -167,6 +167,7 @@ def test_excess_of_errors_fails_by_evidence_and_names_the_signal():
     assert judgement.deciding.signal == "errors"
     assert judgement.deciding.evidence >= judgement.deciding.threshold
     assert judgement.evidence >= judgement.threshold
+    assert "slower" not in _by_name(judgement)["ttft-live"].reason  # errors decided; TTFT is as good
 
 
 def test_a_step_is_not_left_on_evidence_of_harm_short_of_a_fail():
