@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from guard.core.bin_buffer import BIN_SECONDS, MOST_BINS_AT_ONCE, BinBuffer
+from guard.core.bin_buffer import BIN_SECONDS
 from guard.core.latency_baseline import LatencyBaseline
 from guard.core.latency_effect import LatencyEffect
 from guard.core.latency_filter import DifferenceFilter
@@ -29,8 +29,8 @@ from guard.core.load_match import LoadMatch
 from guard.core.observations import Floats, Latencies
 from guard.core.pair_noise import PairNoise
 from guard.core.small_fleet import HOLD_MARGIN, Signal, SmallFleet
+from guard.core.small_fleet_bins import SmallFleetBins
 
-MOST, MOST_REPLICAS = 1e9, 100_000  # seconds or requests in flight, codes: more than that is a source's fault
 PRIOR_SURPRISES = 10.0  # of pairs that speak alone
 
 
@@ -39,11 +39,9 @@ class LatencyEvidence:
 
     def __init__(self, signal: Signal, start: float, planned_seconds: float = 1800.0) -> None:
         planned = max(1, math.ceil(planned_seconds / BIN_SECONDS))
-        self._start = start
-        self._next_bin: int | None = None
+        self._bins = SmallFleetBins(start)
         self._fleet = SmallFleet(signal)
         self._surprises = [0.0, 0.0]  # of pairs that speak alone: sum of e^2 / F, and how many
-        self._values, self._pairs = BinBuffer(start, 5), BinBuffer(start, 2)
         self._baseline, self._pair_noise = LatencyBaseline(self._fleet.reach), PairNoise()
         self._filter, self._hold = DifferenceFilter(planned), DifferenceFilter(planned)
         self._effect, self.seen, self._match = LatencyEffect(planned), LatencySeen(), LoadMatch()
@@ -58,17 +56,11 @@ class LatencyEvidence:
 
     def add(self, seen: Latencies) -> None:
         """Requests whose latency became known; what is no latency is left out."""
-        fine = np.isfinite(seen.at) & (seen.seconds > 1 / MOST) & (seen.seconds < MOST)
-        fine &= (seen.replica >= 0) & (seen.replica < MOST_REPLICAS)
-        if fine.any():
-            load = np.where((seen.in_flight >= 0) & (seen.in_flight < MOST), seen.in_flight, math.nan)
-            rows = np.array((seen.at, seen.canary, seen.replica, seen.seconds, load), float)
-            self._values.add(rows if fine.all() else rows[:, fine])
+        self._bins.add(seen)
 
     def add_pairs(self, at: Floats, log_ratio: Floats) -> None:
         """Paired probes: ln(canary / baseline), known at `at`. Their requests are not given to `add`, too."""
-        fine = np.isfinite(at) & (np.abs(log_ratio) < math.log(MOST))
-        self._pairs.add(np.array((at[fine], log_ratio[fine]), float))
+        self._bins.add_pairs(at, log_ratio)
 
     def evidence(self, now: float) -> float:
         """The e-value at `now`; 1 where nothing can be said."""
@@ -107,22 +99,9 @@ class LatencyEvidence:
         return self._match.differs(self._baseline.slope.known)
 
     def _close(self, now: float) -> None:
-        """Closes the bins that ended by `now`; a clock that stepped back closes none."""
-        if not math.isfinite(now):
-            return
-        end = self._values.ended(now)
-        first = self._first_bin() if self._next_bin is None else self._next_bin
-        if end <= first:
-            return
-        first = max(first, end - MOST_BINS_AT_ONCE)
-        values, pairs = self._values.take(first, end), self._pairs.take(first, end)
-        for i in range(end - first):
-            self._close_bin(first + i >= 0, values[i], pairs[i][1])
-        self._next_bin, self._cached = end, None
-
-    def _first_bin(self) -> int:
-        held = (self._values.oldest(), self._pairs.oldest())
-        return min([0, *(bin_ for bin_ in held if bin_ is not None)])
+        for bin_ in self._bins.close(now):
+            self._close_bin(bin_.live, bin_.rows, bin_.pairs)
+            self._cached = None
 
     def _close_bin(self, live: bool, rows: Floats, pairs: Floats) -> None:
         self._begin_pairs(pairs)
@@ -219,24 +198,19 @@ class LatencyEvidence:
     def state(self) -> dict[str, Any]:
         """JSON values; nan never."""
         return {
-            "start": self._start,
-            "next_bin": self._next_bin,
             "fleet": asdict(self._fleet),
             "surprises": self._surprises,
             "seen": self.seen.state(),
             **{name: getattr(self, f"_{name}").state() for name in _PARTS},
-            **{name: getattr(self, f"_{name}").state() for name in _BUFFERS},
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        self = cls(state["fleet"]["signal"], state["start"])
-        self._next_bin, self._surprises = state["next_bin"], list(state["surprises"])
+        self = cls(state["fleet"]["signal"], state["bins"]["start"])
+        self._surprises = list(state["surprises"])
         self._fleet, self.seen = SmallFleet(**state["fleet"]), LatencySeen.from_state(state["seen"])
         for name, part in _PARTS.items():
             setattr(self, f"_{name}", part.from_state(state[name]))
-        for name in _BUFFERS:
-            setattr(self, f"_{name}", BinBuffer.from_state(state["start"], state[name]))
         return self
 
 
@@ -244,8 +218,8 @@ def _mean(values: Floats) -> float:
     return float(values.sum()) / values.size
 
 
-_BUFFERS = ("values", "pairs")
 _PARTS: dict[str, Any] = {
+    "bins": SmallFleetBins,
     "baseline": LatencyBaseline,
     "pair_noise": PairNoise,
     "match": LoadMatch,

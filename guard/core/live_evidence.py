@@ -17,7 +17,7 @@ from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
 from guard.core.error_evidence import ErrorEvidence, Observed
 from guard.core.latency_evidence import LatencyEvidence
-from guard.core.latency_ranks import MARGINS, LatencyRanks
+from guard.core.latency_ranks import LatencyRanks
 from guard.core.live_proofs import LiveProofs
 from guard.core.observations import Latencies, Requests, requests_from_json, requests_to_json
 from guard.core.probe_pairs import ProbePairs
@@ -238,10 +238,7 @@ class LiveEvidence:
         if not cold.any():
             return seen
         self.cold += int(cold.sum())
-        warm = ~cold
-        return Latencies(
-            seen.at[warm], seen.canary[warm], seen.replica[warm], seen.seconds[warm], seen.in_flight[warm]
-        )
+        return seen.rows(~cold)
 
     def _errors_of(self, source: Source) -> ErrorEvidence:
         if source not in self.errors:
@@ -286,9 +283,7 @@ class LiveEvidence:
     def margin(self, signal: str) -> float:
         """The ratio of a latency that is still no harm."""
         known = self.of_latency(signal)
-        if isinstance(known, LatencyEvidence):
-            return known.margin
-        return MARGINS[signal] if self.large_fleet else TTFT_MARGIN
+        return known.margin if known else TTFT_MARGIN
 
     def pairs_seen(self, signal: str) -> int:
         """Pairs of probes behind a latency."""

@@ -5,7 +5,7 @@ on the rollout's clock. `replica` is a code, one per replica and arm, given in o
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
+MOST, MOST_REPLICAS = 1e9, 100_000  # seconds or requests in flight, codes: more than that is a source's fault
 WAITS, OK, BAD, CLIENT_ERROR = 0, 1, 2, 3  # a request's outcome; a client error (4xx) is bad, too
 
 
@@ -85,6 +86,20 @@ class Latencies:
     replica: Codes
     seconds: Floats
     in_flight: Floats
+
+    def rows(self, keep: Bools) -> "Latencies":
+        """Those that a mask keeps."""
+        if keep.all():
+            return self
+        at, canary, replica = self.at[keep], self.canary[keep], self.replica[keep]
+        return Latencies(at, canary, replica, self.seconds[keep], self.in_flight[keep])
+
+    def usable(self) -> "Latencies":
+        """Without what is no latency, or of no replica; a load that cannot be is unknown."""
+        fine = np.isfinite(self.at) & (self.seconds > 1 / MOST) & (self.seconds < MOST)
+        fine &= (self.replica >= 0) & (self.replica < MOST_REPLICAS)
+        load = np.where((self.in_flight >= 0) & (self.in_flight < MOST), self.in_flight, np.nan)
+        return replace(self, in_flight=load).rows(fine)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from guard.core.observations import Bools, Codes, Floats, Latencies
 
-MOST, MOST_REPLICAS = 1e9, 100_000  # seconds or requests in flight, codes: more than that is a source's fault
-
 
 @dataclass(frozen=True)
 class Values:
@@ -47,11 +45,8 @@ class OpenValues:
 
     def add(self, seen: Latencies) -> Values:
         """Takes what can be used, and gives it back: times and positive, finite seconds of known replicas."""
-        usable = np.isfinite(seen.at) & (seen.seconds > 1 / MOST) & (seen.seconds < MOST)
-        usable &= (seen.replica >= 0) & (seen.replica < MOST_REPLICAS)
-        logs = np.log(np.where(usable, seen.seconds, 1.0))
-        load = np.where((seen.in_flight >= 0) & (seen.in_flight < MOST), seen.in_flight, math.nan)
-        values = Values(seen.at, seen.canary, seen.replica, logs, load).rows(usable)
+        fine = seen.usable()
+        values = Values(fine.at, fine.canary, fine.replica, np.log(fine.seconds), fine.in_flight)
         if len(values):
             self._parts.append(values)
         return values

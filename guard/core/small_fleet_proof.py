@@ -16,15 +16,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from guard.core.bin_buffer import MOST_BINS_AT_ONCE, BinBuffer
 from guard.core.difference_proof import PROOF_MARGIN, DifferenceProof
 from guard.core.latency_baseline import LatencyBaseline
-from guard.core.latency_evidence import MOST, MOST_REPLICAS
 from guard.core.latency_scale import LatencyScale
 from guard.core.load_match import LoadMatch
 from guard.core.observations import Floats, Latencies
 from guard.core.pair_noise import PairNoise
 from guard.core.small_fleet import Signal, SmallFleet
+from guard.core.small_fleet_bins import SmallFleetBins
 from guard.core.tail_proof import TailProof
 
 
@@ -32,10 +31,8 @@ class SmallFleetProof:
     """One signal of one source: the interface of `rank_proof.RankProof`, and pairs."""
 
     def __init__(self, signal: Signal, start: float) -> None:
-        self._start = start
-        self._next_bin: int | None = None
+        self._bins = SmallFleetBins(start)
         self._fleet = SmallFleet(signal)
-        self._values, self._pairs = BinBuffer(start, 5), BinBuffer(start, 2)
         self._baseline, self._pair_noise, self._match = (
             LatencyBaseline(self._fleet.reach),
             PairNoise(),
@@ -55,16 +52,11 @@ class SmallFleetProof:
 
     def add(self, seen: Latencies) -> None:
         """Requests whose latency became known; what is no latency is left out."""
-        fine = np.isfinite(seen.at) & (seen.seconds > 1 / MOST) & (seen.seconds < MOST)
-        fine &= (seen.replica >= 0) & (seen.replica < MOST_REPLICAS)
-        load = np.where((seen.in_flight >= 0) & (seen.in_flight < MOST), seen.in_flight, math.nan)
-        rows = np.array((seen.at, seen.canary, seen.replica, seen.seconds, load), float)
-        self._values.add(rows[:, fine])
+        self._bins.add(seen)
 
     def add_pairs(self, at: Floats, log_ratio: Floats) -> None:
         """Paired probes: ln(canary / baseline), known at `at`. Their requests are not given to `add`, too."""
-        fine = np.isfinite(at) & (np.abs(log_ratio) < math.log(MOST))
-        self._pairs.add(np.array((at[fine], log_ratio[fine]), float))
+        self._bins.add_pairs(at, log_ratio)
 
     def evidence(self, now: float) -> dict[str, float]:
         """An e-value for `body`, and for TTFT `q95`, against "slower by 1.25 or more"; 1 before any bin."""
@@ -88,18 +80,8 @@ class SmallFleetProof:
         return self._match.differs(self._baseline.slope.known)
 
     def _close(self, now: float) -> None:
-        if not math.isfinite(now):
-            return
-        end = self._values.ended(now)
-        held = (self._values.oldest(), self._pairs.oldest())
-        first = min([0, *(b for b in held if b is not None)]) if self._next_bin is None else self._next_bin
-        if end <= first:
-            return
-        first = max(first, end - MOST_BINS_AT_ONCE)
-        values, pairs = self._values.take(first, end), self._pairs.take(first, end)
-        for i in range(end - first):
-            self._close_bin(first + i >= 0, values[i], pairs[i][1])
-        self._next_bin = end
+        for bin_ in self._bins.close(now):
+            self._close_bin(bin_.live, bin_.rows, bin_.pairs)
 
     def _close_bin(self, live: bool, rows: Floats, pairs: Floats) -> None:
         self._fleet = replace(self._fleet, paired=self._fleet.paired or pairs.size > 0)
@@ -157,27 +139,23 @@ class SmallFleetProof:
     def state(self) -> dict[str, Any]:
         """JSON values; nan never."""
         return {
-            "start": self._start,
-            "next_bin": self._next_bin,
             "fleet": asdict(self._fleet),
             "begun": self._begun,
-            **{name: getattr(self, f"_{name}").state() for name in (*_PARTS, *_BUFFERS)},
+            **{name: getattr(self, f"_{name}").state() for name in _PARTS},
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        self = cls(state["fleet"]["signal"], state["start"])
-        self._next_bin, self._begun = state["next_bin"], state["begun"]
+        self = cls(state["fleet"]["signal"], state["bins"]["start"])
+        self._begun = state["begun"]
         self._fleet = SmallFleet(**state["fleet"])
         for name, part in _PARTS.items():
             setattr(self, f"_{name}", part.from_state(state[name]))
-        for name in _BUFFERS:
-            setattr(self, f"_{name}", BinBuffer.from_state(state["start"], state[name]))
         return self
 
 
-_BUFFERS = ("values", "pairs")
 _PARTS: dict[str, Any] = {
+    "bins": SmallFleetBins,
     "baseline": LatencyBaseline,
     "pair_noise": PairNoise,
     "match": LoadMatch,
