@@ -8,6 +8,7 @@ Before the first step nothing is compared: what comes earlier is the baseline's 
 step's start and fleet are known. Times are seconds on one clock.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -48,7 +49,7 @@ class LiveEvidence:
         self._planned_seconds = planned_seconds
         self._warm_up_seconds = warm_up_seconds
         self._start: float | None = None
-        self._early: list[tuple[Source, Requests | list[CounterBlock]]] = []
+        self._early: deque[tuple[Source, Requests | list[CounterBlock]]] = deque(maxlen=EARLY_BATCHES)
         self._facts: dict[Source, RequestFacts] = {}
         self._ready: dict[int, float] = {}  # by replica code
         self._latency_source: Source | None = None
@@ -101,7 +102,8 @@ class LiveEvidence:
         self.latency = {signal: kind(signal, start, planned) for signal in _LATENCIES}
         self.of_pairs = LatencyEvidence("ttft", start, planned) if self.large_fleet else None
         self.proofs = LiveProofs(start, self.large_fleet) if self._prove else None
-        early, self._early = self._early, []
+        early = list(self._early)
+        self._early.clear()
         found = []
         for source, what in early:
             if isinstance(what, Requests):
@@ -128,7 +130,7 @@ class LiveEvidence:
         Nothing before the first step.
         """
         if self._start is None:
-            self._early = [*self._early[-EARLY_BATCHES:], (source, rows)]
+            self._early.append((source, rows))
             return []
         if source not in self._facts:
             self._facts[source] = RequestFacts(self._start)
@@ -333,7 +335,7 @@ class LiveEvidence:
         self = cls(planned_seconds, warm_up_seconds, prove)
         self.proofs = LiveProofs.from_state(state["proofs"]) if state["proofs"] else None
         self._start, self.large_fleet, self.cold = state["start"], state["large_fleet"], state["cold"]
-        self._early = [_early_from_json(*row) for row in state["early"]]
+        self._early.extend(_early_from_json(*row) for row in state["early"])
         self._facts = {Source(s): RequestFacts.from_state(f) for s, f in state["facts"].items()}
         self._ready = dict(state["ready"])
         self._latency_source = Source(state["latency_source"]) if state["latency_source"] else None

@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from guard.core.blocks import CounterBlock, PodEvent
-from guard.core.live_evidence import LARGE_FLEET, SMALL_FLEET, LiveEvidence
+from guard.core.live_evidence import EARLY_BATCHES, LARGE_FLEET, SMALL_FLEET, LiveEvidence
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.verdict import Verdict
 
@@ -121,6 +121,13 @@ def test_resumed_evidence_goes_on_with_the_same_numbers_even_before_the_first_st
     for live in (whole, again):
         live.add_samples(cuts[1][50:])
     assert _evidence(whole, 40.0) == _evidence(again, 40.0)
+
+
+def test_history_that_is_held_back_is_bounded_whoever_tells_it():
+    live = LiveEvidence(1800.0, 180.0)
+    for i in range(EARLY_BATCHES + 10):
+        live.add_blocks([CounterBlock(Source.USER, Arm.BASELINE, "b", float(i), 1.0, 1)])
+    assert len(live.state()["early"]) == EARLY_BATCHES
 
 
 def test_impossible_requests_are_counted():
