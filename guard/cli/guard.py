@@ -55,11 +55,12 @@ def command(
       tidegate guard -n inference --artifacts /var/lib/tidegate
     """
     import logging
-    import signal
     import socket
     from pathlib import Path
+    from threading import Thread
 
     from guard.adapters.metrics import Metrics, MetricsServer
+    from guard.adapters.termination import Termination
     from guard.daemon.loop import Daemon
     from guard.daemon.upkeep import Upkeep
     from guard.gate.probe import probe
@@ -72,8 +73,13 @@ def command(
     metrics, folder = Metrics(), Path(artifacts)
     upkeep = Upkeep(client, namespace, folder, probe, render_all, metrics, environment)
     daemon = Daemon(client, namespace, identity or socket.gethostname(), folder, render_all, upkeep)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
+    termination = Termination()
+
+    def end() -> None:
+        termination.wait()
+        daemon.stop()
+
+    Thread(target=end, daemon=True).start()
     server = None if metrics_port is None else MetricsServer(metrics, metrics_address, metrics_port)
     if server is not None:
         logging.getLogger("tidegate.guard").info("metrics on %s", server.url)

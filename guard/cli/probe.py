@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,12 +78,12 @@ class _Probing:
 
     def __init__(self, wishes: "Wishes", out: Path | None, as_json: bool) -> None:
         self._wishes, self._out, self._as_json = wishes, out, as_json
-        self._stop = threading.Event()
+        self._interrupted = False
 
     def once(self) -> int:
         from guard.core.verdict import EXIT_CODES
 
-        with _stop_on_signal(self._stop), _folder(self._out) as out:
+        with self._interruptible(), _folder(self._out) as out:
             report = self._judge(out)
         self._show(report)
         return EXIT_CODES[report.verdict]
@@ -103,7 +102,7 @@ class _Probing:
         def once() -> None:
             with _folder(self._out and run_folder(self._out, time.time())) as out:
                 report = self._judge(out)
-                if self._stop.is_set():
+                if self._interrupted:
                     return  # an interrupted run says nothing of the deployment
                 board.take(report, out / "evidence")
             if self._out:
@@ -115,12 +114,29 @@ class _Probing:
         try:
             if server is not None:
                 click.echo(f"metrics on {server.url}", err=True)
-            with _stop_on_signal(self._stop), contextlib.suppress(KeyboardInterrupt):
-                repeat(once, every, self._stop)
+            with self._interruptible(), contextlib.suppress(KeyboardInterrupt):
+                repeat(once, every, lambda: self._interrupted)
         finally:
             if server is not None:
                 server.stop()
         return codes[-1]
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first signal to end raises KeyboardInterrupt; later ones are ignored."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            if not self._interrupted:
+                self._interrupted = True
+                raise KeyboardInterrupt
+
+        before = [(number, signal.signal(number, interrupt)) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def _judge(self, out: Path) -> "Report":
         """As `tidegate gate` does, in one folder."""
@@ -198,21 +214,3 @@ def _folder(out: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="tidegate-probe-") as temporary:
         yield Path(temporary)
-
-
-@contextlib.contextmanager
-def _stop_on_signal(stop: threading.Event) -> Iterator[None]:
-    """The first signal sets `stop` and raises KeyboardInterrupt; later ones are ignored."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if not stop.is_set():
-            stop.set()
-            raise KeyboardInterrupt
-
-    before = [(number, signal.signal(number, interrupt)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

@@ -92,10 +92,11 @@ def _deciding(section: Section, verdict: Verdict) -> Check | None:
     return next((check for check in section.checks if bad and check.verdict is verdict), None)
 
 
-def repeat(once: Callable[[], None], every_seconds: float, stop: threading.Event) -> None:
-    """Calls `once` at every multiple of the period until told to stop; what was missed is left out."""
+def repeat(once: Callable[[], None], every_seconds: float, stopped: Callable[[], bool]) -> None:
+    """Calls `once` at every multiple of the period until `stopped`; what was missed is left out."""
     next_at = time.monotonic()
-    while not stop.wait(max(0.0, next_at - time.monotonic())):
+    while not stopped():
+        time.sleep(max(0.0, next_at - time.monotonic()))
         once()
         late = max(0.0, time.monotonic() - next_at)
         next_at += every_seconds * (1 + late // every_seconds)

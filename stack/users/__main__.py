@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
 import httpx
@@ -104,8 +105,8 @@ class Log:
             self._file.flush()
 
 
-def run(options: argparse.Namespace, log: Log, stop: threading.Event) -> None:
-    """Poisson arrivals until `stop`; a user who finds all places taken gives up, and is not queued."""
+def run(options: argparse.Namespace, log: Log, told_to_end: SimpleQueue[int]) -> None:
+    """Poisson arrivals until told to end; a user who finds all places taken gives up, and is not queued."""
     source = random.Random(options.seed)
     places = threading.BoundedSemaphore(options.max_in_flight)
     # One connection a request: as many users, not one user with a warm connection.
@@ -122,10 +123,18 @@ def run(options: argparse.Namespace, log: Log, stop: threading.Event) -> None:
             finally:
                 places.release()
 
-        while not stop.wait(source.expovariate(options.rate)):
+        while not _told(told_to_end, source.expovariate(options.rate)):
             long = source.random() < options.long_ratio
             if places.acquire(blocking=False):
                 pool.submit(one, prompt(source, long, options.long_lines), long)
+
+
+def _told(told_to_end: SimpleQueue[int], within_seconds: float) -> bool:
+    try:
+        told_to_end.get(timeout=within_seconds)
+    except Empty:
+        return False
+    return True
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -143,11 +152,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON Lines, one request a line")
     options = parser.parse_args(arguments)
-    stop = threading.Event()
+    told_to_end: SimpleQueue[int] = SimpleQueue()  # an Event's set() in a handler may wait for its own wait()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: told_to_end.put(number))
     with options.out.open("a") as file:
-        run(options, Log(file), stop)
+        run(options, Log(file), told_to_end)
     return 0
 
 

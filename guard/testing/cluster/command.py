@@ -1,12 +1,11 @@
 """`python -m guard.testing cluster`: FakeCluster from a shell, until SIGTERM or SIGINT."""
 
 import argparse
-import signal
 import sys
-import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from guard.adapters.termination import Termination
 from guard.errors import TidegateError
 from guard.testing.cluster.manifests import load
 from guard.testing.cluster.server import FakeCluster
@@ -41,9 +40,7 @@ def _machinery(cluster: FakeCluster, options: argparse.Namespace) -> AbstractCon
 def command(arguments: list[str]) -> int:
     """Serve; says the URL and then `ready` on stdout. 0 after a signal, 1 when it cannot start."""
     options = _arguments(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    termination = Termination()
     try:
         with FakeCluster.serve(options.port, options.host) as cluster, _machinery(cluster, options):
             cluster.apply(load(options.apply))
@@ -53,7 +50,7 @@ def command(arguments: list[str]) -> int:
                 cluster.write_kubeconfig(options.write_kubeconfig)
             print(cluster.url, flush=True)
             print("ready", flush=True)
-            stop.wait()
+            termination.wait()
     except (OSError, ValueError, TidegateError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,12 +1,11 @@
 """`python -m guard.testing pods`: LocalPods from a shell, until SIGTERM or SIGINT."""
 
 import argparse
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from guard.adapters.termination import Termination
 from guard.errors import TidegateError
 from guard.testing.pods.local_pods import DEFAULT_BACKOFF_SECONDS, LocalPods
 
@@ -14,15 +13,13 @@ from guard.testing.pods.local_pods import DEFAULT_BACKOFF_SECONDS, LocalPods
 def command(argv: Sequence[str]) -> int:
     """Run the cluster's pods; says `ready` on stdout. 0 after a signal, 1 when it cannot start."""
     options = _parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    termination = Termination()
     try:
         with LocalPods(
             options.kubeconfig, dict(options.image), options.root, options.addresses, options.backoff
         ):
             print("ready", flush=True)
-            stop.wait()
+            termination.wait()
     except (OSError, TidegateError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,11 +1,11 @@
 """`python -m guard.testing runtime`: a scripted runtime for anyone's tests, from a shell."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
+from threading import Event, Thread
 
+from guard.adapters.termination import Termination
 from guard.testing.runtime.script import Fault, Script
 from guard.testing.runtime.server import ScriptedRuntime
 
@@ -31,21 +31,20 @@ def command(argv: Sequence[str]) -> int:
 
 
 def _serve(runtime: ScriptedRuntime) -> int:
-    asked_to_end = False
+    termination, asked = Termination(), Event()
 
-    def end(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked_to_end
-        asked_to_end = True
+    def end() -> None:
+        termination.wait()
+        asked.set()
         runtime.end()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    Thread(target=end, daemon=True).start()
     runtime.start()
     print(f"ready on {runtime.url}", file=sys.stderr)
     print("ready", flush=True)
     runtime.wait()
     runtime.stop()
-    return 0 if asked_to_end else 70
+    return 0 if asked.is_set() else 70
 
 
 def _parser() -> argparse.ArgumentParser:

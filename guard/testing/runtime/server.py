@@ -85,7 +85,7 @@ class ScriptedRuntime:
         self._socket.close()
 
     def end(self) -> None:
-        """Let `wait` return; safe in a signal handler."""
+        """Let `wait` return; not for a signal handler, which may interrupt `wait` itself."""
         self._ended.set()
 
     def wait(self) -> None:
