@@ -191,7 +191,7 @@ class ChangeRun:
         match action:
             case actions.RollBack(reason, message, check, abandoned=False):
                 signal = (check.signal or check.name) if check else None
-                at = self._parts.unix(opinion.sample_at)
+                at = self._parts.unix(opinion.sample_at, now)
                 self.progress.would_have = Decision("RollBack", reason, message, now, signal, at)
                 self._parts.say("WouldRollBack", message, now)
             case actions.BeginPromotion(reason, message):

@@ -59,8 +59,9 @@ class Parts:
         """A line of the timeline, `at` Unix seconds; now, where something was written meanwhile."""
         self.progress.say(self.clock.unix() if at is None else at, kind, message)
 
-    def unix(self, monotonic: float | None) -> float | None:
-        return None if monotonic is None else monotonic + self.clock_offset
+    def unix(self, monotonic: float | None, now: float) -> float | None:
+        """Never later than `now`: the readings of two clocks lie microseconds apart."""
+        return None if monotonic is None else min(now, monotonic + self.clock_offset)
 
 
 def policy_of(spec: ChangeSpec) -> Policy:

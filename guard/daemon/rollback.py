@@ -84,8 +84,8 @@ class Rollback:
             message=action.message,
             at=now,
             signal=check.signal or check.name if check else None,
-            sample_at=parts.unix(opinion.sample_at) if from_traffic else None,
-            fault_at=parts.unix(opinion.fault_at) if from_traffic else None,
+            sample_at=parts.unix(opinion.sample_at, now) if from_traffic else None,
+            fault_at=parts.unix(opinion.fault_at, now) if from_traffic else None,
             abandoned=action.abandoned,
         )
         progress.verdict = opinion.verdict

@@ -54,13 +54,14 @@ GUARD = {
 
 
 class Turned:
-    """A clock that only the test moves."""
+    """A clock that only the test moves; `apart` is how much later its monotonic half is read."""
 
     def __init__(self) -> None:
         self.now = START
+        self.apart = 0.0
 
     def clock(self) -> Clock:
-        return Clock(lambda: self.now, lambda: self.now - START)
+        return Clock(lambda: self.now, lambda: self.now - START + self.apart)
 
 
 class Probes:
