@@ -22,7 +22,7 @@ PROMETHEUS := $(or $(shell command -v prometheus),.tidegate/prometheus/usr/bin/p
 API_DONE := .api/.done-$(API_SERVER)-$(ETCD)-$(GATEWAY_API)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup generated lock lock-check setup-vllm setup-api setup-prometheus lint test test-unit test-component test-real test-api test-cluster test-prometheus test-vllm demo bench-rollback bench-decisions clean
+.PHONY: help setup generated lock lock-check setup-vllm setup-api setup-prometheus lint test test-unit test-component test-real test-rates test-api test-cluster test-prometheus test-vllm demo bench-rollback bench-decisions clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -95,7 +95,7 @@ lint: setup ## Format, style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-test: test-unit test-component test-real ## All tests but vLLM's
+test: test-unit test-component test-real ## What every change must pass: 10 minutes on 2 cores
 
 test-unit: setup ## Seconds, no servers but our own doubles
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
@@ -104,7 +104,10 @@ test-component: setup ## Processes and servers of our own: doubles, suites, load
 	$(BIN)/pytest -q -m component -n 2 --dist loadfile
 
 test-real: setup ## Real llama.cpp, Traefik and kubectl
-	$(BIN)/pytest -q -m real
+	$(BIN)/pytest -q -m real -n 2 --dist loadfile
+
+test-rates: setup ## How often the rule errs, simulated at length: arithmetic alone, a minute or two
+	$(BIN)/pytest -q -m rates -n auto
 
 test-api: setup setup-api ## FakeCluster's contract tests and our definitions, against Kubernetes' own API machinery
 	@test ! -e $(API_DONE) || $(BIN)/pytest -q -m api

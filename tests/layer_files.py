@@ -27,6 +27,7 @@ def asked(expression: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", expression)) - {"and", "or", "not"}
 
 
+@cache
 def named(file: Path, root: Path) -> set[str]:
     """Markers that a test of this file can have: those in its text and in each conftest.py up to `root`."""
     folders = [folder for folder in file.parents if folder == root or root in folder.parents]

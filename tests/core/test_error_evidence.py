@@ -42,7 +42,7 @@ def test_a_quarter_of_canary_errors_against_none_is_evidence_beyond_the_threshol
     assert sorted(values)[1] > 317
 
 
-@pytest.mark.parametrize("rollouts", [15, pytest.param(150, marks=pytest.mark.component)])
+@pytest.mark.parametrize("rollouts", [15, pytest.param(150, marks=pytest.mark.rates)])
 @pytest.mark.parametrize("ratio", [0.0, 0.02, 0.1])
 def test_evidence_of_equal_arms_with_history_is_below_one_on_average(ratio, rollouts):
     def value(seed):
@@ -56,7 +56,7 @@ def test_evidence_of_equal_arms_with_history_is_below_one_on_average(ratio, roll
     assert max(values) < 317
 
 
-@pytest.mark.parametrize("rollouts", [15, pytest.param(150, marks=pytest.mark.component)])
+@pytest.mark.parametrize("rollouts", [15, pytest.param(150, marks=pytest.mark.rates)])
 def test_without_history_equal_arms_that_fail_a_tenth_still_hardly_ever_reach_the_threshold(rollouts):
     values = [_e(seed, canary_ratio=0.1, baseline_ratio=0.1) for seed in range(rollouts)]
     assert sum(value >= 317 for value in values) <= 0.01 * rollouts

@@ -51,7 +51,7 @@ def _run(rng, *, rate=1.0, seconds=30.0, sd=0.08, slower=1.0, paired=True, signa
     )
 
 
-@pytest.mark.parametrize("runs", [50, pytest.param(400, marks=pytest.mark.component)])
+@pytest.mark.parametrize("runs", [50, pytest.param(400, marks=pytest.mark.rates)])
 @pytest.mark.parametrize("signal", ["ttft", "itl"])
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_canary_as_good_as_the_baseline_hardly_ever_fails_under_correlated_noise(signal, paired, runs):

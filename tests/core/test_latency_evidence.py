@@ -81,7 +81,7 @@ def _reached(evidence, seconds=600, alone=ALONE):
     return next((t for t in range(0, seconds + 1, 10) if evidence.evidence(t) >= alone), None)
 
 
-FEW_OR_MANY = pytest.mark.parametrize("rollouts", [3, pytest.param(60, marks=pytest.mark.component)])
+FEW_OR_MANY = pytest.mark.parametrize("rollouts", [3, pytest.param(60, marks=pytest.mark.rates)])
 FLEETS = pytest.mark.parametrize("replicas", [(1, 1), (1, 2), (2, 2)])
 
 

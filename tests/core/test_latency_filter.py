@@ -89,7 +89,7 @@ def test_what_grows_as_slowly_as_noise_is_absorbed():
     assert _run(np.linspace(0, 0.2, 180)).mixture.evidence() < 2
 
 
-FEW_OR_MANY = pytest.mark.parametrize("runs", [150, pytest.param(6000, marks=pytest.mark.component)])
+FEW_OR_MANY = pytest.mark.parametrize("runs", [150, pytest.param(6000, marks=pytest.mark.rates)])
 
 
 @FEW_OR_MANY

@@ -39,7 +39,7 @@ def _run(ratios, every=2.0):
     return evidence, reached
 
 
-FEW_OR_MANY = pytest.mark.parametrize("rollouts", [6, pytest.param(75, marks=pytest.mark.component)])
+FEW_OR_MANY = pytest.mark.parametrize("rollouts", [6, pytest.param(75, marks=pytest.mark.rates)])
 
 
 @FEW_OR_MANY

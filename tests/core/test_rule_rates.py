@@ -57,7 +57,7 @@ def _rollout(seed, *, canary=0.0, stable=0.0, rate=0.5, stable_rate=0.5, inciden
     return seconds, requests, rule.judge_step_end(seconds).verdict
 
 
-@pytest.mark.parametrize("rollouts", [5, pytest.param(100, marks=pytest.mark.component)])
+@pytest.mark.parametrize("rollouts", [5, pytest.param(100, marks=pytest.mark.rates)])
 @pytest.mark.parametrize(
     "null",
     [
@@ -75,7 +75,7 @@ def test_good_canary_is_not_rolled_back(null, rollouts):
     assert verdicts[Verdict.INCONCLUSIVE] <= rollouts / 10
 
 
-@pytest.mark.parametrize("rollouts", [10, pytest.param(100, marks=pytest.mark.component)])
+@pytest.mark.parametrize("rollouts", [10, pytest.param(100, marks=pytest.mark.rates)])
 def test_a_quarter_of_refused_requests_is_found_within_a_few_minutes(rollouts):
     found = [_rollout(9000 + seed, canary=0.25) for seed in range(rollouts)]
     assert sum(verdict is Verdict.FAIL for _, _, verdict in found) >= 0.9 * rollouts

@@ -39,7 +39,7 @@ def _largest(ratio, seconds=600.0):
     return max(ratio.evidence(now) for now in np.arange(0, seconds + 1, 30.0))
 
 
-@pytest.mark.parametrize("rollouts", [8, pytest.param(300, marks=pytest.mark.component)])
+@pytest.mark.parametrize("rollouts", [8, pytest.param(300, marks=pytest.mark.rates)])
 @pytest.mark.parametrize("traffic", [_independent, _sessions])
 @pytest.mark.parametrize("weight", [5, 25, 50])
 def test_a_route_that_keeps_its_weight_is_hardly_ever_a_mismatch(traffic, weight, rollouts):
