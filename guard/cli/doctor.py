@@ -65,7 +65,7 @@ def command(
 
 def _show(finding: "Finding", as_json: bool) -> None:
     level = click.style(f"{finding.level:8}", fg=_COLOURS[finding.level])
-    remedy = f" Remedy: {finding.remedy}" if finding.remedy else ""
+    remedy = f". Remedy: {finding.remedy}" if finding.remedy else ""
     # click itself drops the colour where the stream is no terminal
     click.echo(f"{level} {finding.subject}: {finding.message}{remedy}", err=as_json, color=_colour())
 
