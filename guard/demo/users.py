@@ -35,7 +35,7 @@ def command(url: str, model: str, out: Path, rate: float, long_ratio: float) -> 
     return [
         *("-m", "stack.users", "--url", url, "--model", model, "--out", str(out)),
         *("--rate", str(rate), "--long-ratio", str(long_ratio), "--long-lines", "10"),
-        *("--max-tokens", "8", "--max-in-flight", "6"),
+        *("--max-tokens", "8", "--max-in-flight", "3"),
     ]
 
 
