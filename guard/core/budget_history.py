@@ -23,9 +23,17 @@ _LONG_RUNS = 2
 
 @dataclass(frozen=True)
 class RunCounts(ArmCounts):
-    """Bad probes, all probes, and the runs that they are of."""
+    """Bad probes, all probes, the runs that they are of, and how many of those had a bad one."""
 
     runs: int = 0
+    bad_runs: int = 0
+
+    def __add__(self, other: "RunCounts") -> "RunCounts":
+        return RunCounts(*(a + b for a, b in zip(self.row, other.row, strict=True)))
+
+    @property
+    def row(self) -> tuple[int, int, int, int]:
+        return self.bad, self.total, self.runs, self.bad_runs
 
 
 class BudgetHistory:
@@ -40,7 +48,7 @@ class BudgetHistory:
     def add(self, at: float, counts: ArmCounts) -> None:
         """Takes one run that ended at `at`, Unix seconds; one that asked nothing is none."""
         if counts.total > 0:
-            self._put(_start(at, _FINE_SECONDS), RunCounts(counts.bad, counts.total, 1))
+            self._put(_start(at, _FINE_SECONDS), RunCounts(counts.bad, counts.total, 1, int(counts.bad > 0)))
 
     def forget(self, now: float) -> None:
         """Widens what is older than six hours, drops what is older than three days or later than now."""
@@ -55,31 +63,29 @@ class BudgetHistory:
     def counts(self, seconds: float, now: float) -> RunCounts:
         """Sums over the last `seconds`, rounded up to whole minutes; past six hours to half an hour."""
         since = now - seconds - _FINE_SECONDS
-        found = [counts for start, counts in self._buckets.items() if since < start <= now]
-        return RunCounts(sum(c.bad for c in found), sum(c.total for c in found), sum(c.runs for c in found))
+        found = [counts.row for start, counts in self._buckets.items() if since < start <= now]
+        return RunCounts(*map(sum, zip(*found, strict=True))) if found else RunCounts(0, 0)
 
     def state(self) -> list[list[int]]:
-        """Rows of (start, bad, total, runs), oldest first."""
-        return [[start, c.bad, c.total, c.runs] for start, c in sorted(self._buckets.items())]
+        """Rows of (start, bad, total, runs, bad runs), oldest first."""
+        return [[start, *counts.row] for start, counts in sorted(self._buckets.items())]
 
     @classmethod
     def from_state(cls, rows: Iterable[Any]) -> Self:
         """Raises ValueError when these are not rows of `state`."""
         self = cls()
         for row in rows:
-            if not isinstance(row, list) or len(row) != 4 or not all(type(value) is int for value in row):
-                raise ValueError(f"expected [start, bad, total, runs], found {row!r}")
-            start, bad, total, runs = row
-            if not (0 <= bad <= total and 0 < runs <= total):
-                raise ValueError(f"{bad} bad of {total} in {runs} runs cannot be")
-            self._put(start, RunCounts(bad, total, runs))
+            if not isinstance(row, list) or len(row) != 5 or not all(type(value) is int for value in row):
+                raise ValueError(f"expected [start, bad, total, runs, bad runs], found {row!r}")
+            counts = RunCounts(*row[1:])
+            if not (0 <= counts.bad_runs <= counts.bad <= counts.total and 0 < counts.runs <= counts.total):
+                raise ValueError(f"{counts} cannot be")
+            self._put(row[0], counts)
         return self
 
     def _put(self, start: int, counts: RunCounts) -> None:
-        known = self._buckets.get(start, RunCounts(0, 0))
-        self._buckets[start] = RunCounts(
-            known.bad + counts.bad, known.total + counts.total, known.runs + counts.runs
-        )
+        known = self._buckets.get(start)
+        self._buckets[start] = counts if known is None else known + counts
 
 
 def thin_windows(

@@ -95,6 +95,7 @@ def judge_budget(
     objective_ratio: float,
     alerts: Sequence[BurnAlert] = ALERTS,
     thin: Collection[float] = (),
+    lone: Collection[float] = (),
 ) -> Check:
     """FAIL at the first alert that fires; NO_DATA when any window of the others says nothing; else PASS.
 
@@ -102,13 +103,14 @@ def judge_budget(
         counts: Window in seconds, up to now -> what it saw; a window that is missing saw nothing.
         alerts: The most urgent first.
         thin: Windows that saw too little to say anything, whatever it was.
+        lone: Windows whose bad requests are all of one run: long ones do not fire, for those fail together.
     Returns:
         `value` is the long window's burn rate, `limit` the alert's; `detail["severity"]` who is asked for,
         `detail["alerts"]` what each alert came to.
     Raises:
         ValueError: The objective is outside its range.
     """
-    found = [_judge(alert, counts, objective_ratio, thin) for alert in alerts]
+    found = [_judge(alert, counts, objective_ratio, thin, lone) for alert in alerts]
     if not found:
         return Check(NAME, Verdict.NO_DATA, "the schedule is too sparse for every window", "error-budget")
     verdict = combine(check.verdict for check in found)
@@ -133,7 +135,11 @@ def _alert_in_words(alert: Mapping[str, Any]) -> str:
 
 
 def _judge(
-    alert: BurnAlert, counts: Mapping[float, ArmCounts], objective_ratio: float, thin: Collection[float]
+    alert: BurnAlert,
+    counts: Mapping[float, ArmCounts],
+    objective_ratio: float,
+    thin: Collection[float],
+    lone: Collection[float],
 ) -> Check:
     nothing = ArmCounts(0, 0)
     spans = alert.long_seconds, alert.short_seconds
@@ -154,7 +160,7 @@ def _judge(
         return replace(check, verdict=Verdict.NO_DATA)
     if min(rates[0], rates[1]) <= alert.burn_rate:
         return check
-    fires = long.bad >= MIN_BAD
+    fires = long.bad >= MIN_BAD and alert.long_seconds not in lone
     return replace(check, verdict=Verdict.FAIL) if fires else check.as_undecided()
 
 

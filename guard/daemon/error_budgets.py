@@ -176,7 +176,9 @@ def _judged(objective: Objective, remembered: Remembered, gaps: Sequence[float],
     windows = {seconds for alert in alerts for seconds in (alert.long_seconds, alert.short_seconds)}
     counts = {seconds: history.counts(seconds, now) for seconds in windows}
     thin = thin_windows(counts, alerts, gaps)
-    return replace(judge_budget(counts, 1 - objective.limit_ratio, alerts, thin), signal=objective.name)
+    lone = {seconds for seconds, found in counts.items() if found.bad_runs == 1}
+    check = judge_budget(counts, 1 - objective.limit_ratio, alerts, thin, lone)
+    return replace(check, signal=objective.name)
 
 
 def _severity(check: Check) -> str | None:

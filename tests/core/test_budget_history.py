@@ -24,14 +24,14 @@ def history(*runs: tuple[float, int, int]) -> BudgetHistory:
 
 
 def test_a_window_sums_the_runs_that_ended_in_it():
-    found = history((30, 1, 5), (10 * MINUTE, 2, 5), (2 * HOUR, 4, 5), (2 * DAY, 5, 5))
+    found = history((30, 1, 5), (10 * MINUTE, 2, 5), (2 * HOUR, 0, 5), (2 * DAY, 5, 5))
     found.forget(NOON)
     assert [found.counts(seconds, NOON) for seconds in WINDOWS] == [
-        RunCounts(1, 5, 1),
-        RunCounts(3, 10, 2),
-        RunCounts(3, 10, 2),
-        RunCounts(7, 15, 3),
-        RunCounts(12, 20, 4),
+        RunCounts(1, 5, 1, 1),
+        RunCounts(3, 10, 2, 2),
+        RunCounts(3, 10, 2, 2),
+        RunCounts(3, 15, 3, 2),
+        RunCounts(8, 20, 4, 3),
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_run_every_minute_for_days_keeps_buckets_of_three_days():
             assert FULL - 60 < len(found) <= FULL
     seen = found.counts(3 * DAY, now)
     assert seen.runs == pytest.approx(3 * 24 * 60, abs=31)
-    assert (seen.bad, seen.total) == (seen.runs, 3 * seen.runs)
+    assert (seen.bad, seen.total, seen.bad_runs) == (seen.runs, 3 * seen.runs, seen.runs)
 
 
 _RUNS = st.lists(st.tuples(st.integers(0, 80 * 3600), st.integers(0, 5), st.integers(5, 9)), max_size=40)
@@ -90,7 +90,17 @@ def test_a_history_survives_json(runs):
 
 
 @pytest.mark.parametrize(
-    "row", [None, [1, 2, 3], [1, 2, 1, 1], [1, -1, 1, 1], [1, 0, 5, 0], [1.5, 0, 1, 1], [1, True, 1, 1]]
+    "row",
+    [
+        None,
+        [1, 2, 3],
+        [1, 2, 1, 1, 1],
+        [1, -1, 1, 1, 0],
+        [1, 0, 5, 0, 0],
+        [1, 0, 5, 1, 1],
+        [1.5, 0, 1, 1, 0],
+        [1, True, 1, 1, 0],
+    ],
 )
 def test_rows_that_are_none_are_refused(row):
     with pytest.raises(ValueError, match=r"expected|cannot be"):

@@ -116,6 +116,13 @@ def test_a_thin_window_is_no_data_whatever_it_saw(window):
     assert alone.verdict is (Verdict.NO_DATA if of_first else Verdict.FAIL)
 
 
+def test_what_one_run_alone_has_lost_is_undecided():
+    bad = dict.fromkeys(WINDOWS, ArmCounts(500, 1000))
+    assert judge_budget(bad, 0.999, lone=set(WINDOWS)).undecided
+    assert judge_budget(bad, 0.999, lone={5 * MINUTE}).limit == 14.4
+    assert judge_budget(bad, 0.999, lone={HOUR}).limit == 6.0
+
+
 def test_a_person_is_shown_every_window_with_its_rate_and_which_alert_fires():
     hour = {HOUR: ArmCounts(20, 1000), 5 * MINUTE: ArmCounts(25, 1000)}
     check = judge_budget({**QUIET, **hour}, 0.999, thin={3 * DAY})

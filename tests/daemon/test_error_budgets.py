@@ -127,6 +127,15 @@ def test_an_hour_of_failures_pages_and_the_message_names_windows_and_rates(sound
     assert news.summary.startswith("errors: 15 in 1 h, 20 in 5.4 min (page FIRES, above 14.4); ")
 
 
+def test_what_one_run_has_lost_wakes_nobody_and_what_the_next_one_loses_does(sound: Stand) -> None:
+    sound.wants(ERRORS | {"limit": "0.4%"})
+    sound.runs(GAP, BAD)
+    assert "15.6 in 1 h, 125 in 5.4 min (page above 14.4)" in sound.condition()["message"]
+    assert (sound.said(), sound.told) == (("False", "NotBurning"), [])
+    sound.runs(GAP, BAD)
+    assert [news.event for news in sound.told] == [BURNING]
+
+
 def test_a_slow_burn_opens_a_ticket(stand: Stand) -> None:
     stand.ran(3 * DAY, ArmCounts(1, 12))
     assert stand.said() == ("True", "BurnsSlowly")
@@ -187,7 +196,7 @@ def test_a_damaged_file_is_told_of_and_begun_anew(
     assert sound.said() == ("Unknown", "TooFewRuns")
     assert "guard chat: error budgets begin anew" in caplog.text
     sound.runs(GAP, GOOD)
-    assert json.loads(sound.file.read_bytes())["probes"]["errors"][0][1:] == [0, 4, 1]
+    assert json.loads(sound.file.read_bytes())["probes"]["errors"][0][1:] == [0, 4, 1, 0]
 
 
 def test_a_folder_that_cannot_be_written_holds_no_judgement_up(
