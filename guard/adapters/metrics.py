@@ -1,9 +1,9 @@
 """What Prometheus is told: names, labels and units of every metric, and the page that it scrapes.
 
 Owns a registry of its own, without the process collectors that the library adds by default. Labels are
-bounded: namespace, guard, suite, and words from fixed lists; never a URL, never text of a model or a user.
-Refuses to know where the facts come from: gauges are read from the last `State` that was handed in, so a
-Guard that is gone is gone from the page, and a guard that does not lead shows no Guard at all.
+bounded: namespace, guard, suite, objective, and words from fixed lists; never a URL, never text of a model or
+a user. Refuses to know where the facts come from: gauges are read from the last `State` that was handed in,
+so a Guard that is gone is gone from the page, and a guard that does not lead shows no Guard at all.
 """
 
 import threading
@@ -22,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from guard import __version__
+from guard.adapters.budget_metrics import BudgetState, budget_gauges
 from guard.core.change import Phase, Reason
 from guard.core.verdict import Verdict
 from guard.errors import ConfigurationError
@@ -77,6 +78,7 @@ class State:
     ticked_at: float | None = None
     suites: Sequence[SuiteState] = ()
     changes: Sequence[ChangeState] = ()
+    budgets: Sequence[BudgetState] = ()
 
 
 @dataclass(eq=False)  # a registry's key
@@ -94,6 +96,7 @@ class _Gauges(Collector):
         yield from _daemon(state)
         yield from _suites(state)
         yield from _changes(state)
+        yield from (_gauge(*gauge) for gauge in budget_gauges(state.namespace, state.budgets))
 
 
 class Metrics:

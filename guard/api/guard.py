@@ -157,7 +157,7 @@ class Webhook(Strict):
 
 NotifiedEvent = Literal[
     "RollingBack", "RolledBack", "WouldRollBack", "Held", "Promoted", "Abandoned", "Refused",
-    "ProbeFailed", "ProbeError", "ProbeRecovered",
+    "ProbeFailed", "ProbeError", "ProbeRecovered", "ErrorBudgetBurning", "ErrorBudgetRecovered",
 ]  # fmt: skip
 
 

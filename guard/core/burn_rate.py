@@ -8,7 +8,7 @@ on SLOs", table 5-8 and section 6, "Multiwindow, Multi-Burn-Rate Alerts". The lo
 the budget is gone, the short one (a twelfth of it) that it is still being spent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -91,31 +91,59 @@ def burn_rate(counts: ArmCounts, objective_ratio: float) -> float | None:
 
 
 def judge_budget(
-    counts: Mapping[float, ArmCounts], objective_ratio: float, alerts: Sequence[BurnAlert] = ALERTS
+    counts: Mapping[float, ArmCounts],
+    objective_ratio: float,
+    alerts: Sequence[BurnAlert] = ALERTS,
+    thin: Collection[float] = (),
+    lone: Collection[float] = (),
 ) -> Check:
-    """FAIL at the first alert that fires; NO_DATA when any window of the others saw nothing; else PASS.
+    """FAIL at the first alert that fires; NO_DATA when any window of the others says nothing; else PASS.
 
     Args:
         counts: Window in seconds, up to now -> what it saw; a window that is missing saw nothing.
         alerts: The most urgent first.
+        thin: Windows that saw too little to say anything, whatever it was.
+        lone: Windows whose bad requests are all of one run: long ones do not fire, for those fail together.
     Returns:
-        `value` is the long window's burn rate, `limit` the alert's; `detail["severity"]` who is asked for.
+        `value` is the long window's burn rate, `limit` the alert's; `detail["severity"]` who is asked for,
+        `detail["alerts"]` what each alert came to.
     Raises:
         ValueError: The objective is outside its range.
     """
-    found = [_judge(alert, counts, objective_ratio) for alert in alerts]
+    found = [_judge(alert, counts, objective_ratio, thin, lone) for alert in alerts]
     if not found:
         return Check(NAME, Verdict.NO_DATA, "the schedule is too sparse for every window", "error-budget")
     verdict = combine(check.verdict for check in found)
     deciding = next(check for check in found if check.verdict is verdict)
     leaning = next((check for check in found if check.undecided), deciding)
     chosen = leaning if verdict is Verdict.PASS else deciding
-    return replace(chosen, detail={**chosen.detail, "alerts": [dict(check.detail) for check in found]})
+    each = [{**check.detail, "verdict": str(check.verdict)} for check in found]
+    return replace(chosen, detail={**chosen.detail, "alerts": each})
 
 
-def _judge(alert: BurnAlert, counts: Mapping[float, ArmCounts], objective_ratio: float) -> Check:
+def in_words(check: Check) -> str:
+    """Every alert of a judgement with the rates of its two windows: what a person is shown."""
+    return "; ".join(map(_alert_in_words, check.detail.get("alerts", ()))) or check.reason
+
+
+def _alert_in_words(alert: Mapping[str, Any]) -> str:
+    long, short = _span(alert["long_seconds"]), _span(alert["short_seconds"])
+    rates = alert["long_burn_rate"], alert["short_burn_rate"]
+    shown = ["no data" if rate is None else f"{rate:.3g}" for rate in rates]
+    limit = f"{alert['severity']} {'FIRES, ' if alert['verdict'] == Verdict.FAIL else ''}above"
+    return f"{shown[0]} in {long}, {shown[1]} in {short} ({limit} {alert['burn_rate']:g})"
+
+
+def _judge(
+    alert: BurnAlert,
+    counts: Mapping[float, ArmCounts],
+    objective_ratio: float,
+    thin: Collection[float],
+    lone: Collection[float],
+) -> Check:
     nothing = ArmCounts(0, 0)
-    long, short = (counts.get(s, nothing) for s in (alert.long_seconds, alert.short_seconds))
+    spans = alert.long_seconds, alert.short_seconds
+    long, short = (nothing if s in thin else counts.get(s, nothing) for s in spans)
     rates = burn_rate(long, objective_ratio), burn_rate(short, objective_ratio)
     check = Check(
         NAME,
@@ -132,7 +160,7 @@ def _judge(alert: BurnAlert, counts: Mapping[float, ArmCounts], objective_ratio:
         return replace(check, verdict=Verdict.NO_DATA)
     if min(rates[0], rates[1]) <= alert.burn_rate:
         return check
-    fires = long.bad >= MIN_BAD
+    fires = long.bad >= MIN_BAD and alert.long_seconds not in lone
     return replace(check, verdict=Verdict.FAIL) if fires else check.as_undecided()
 
 
@@ -146,7 +174,7 @@ def _words(
 ) -> str:
     if rates[0] is None or rates[1] is None:
         silent = alert.long_seconds if rates[0] is None else alert.short_seconds
-        return f"no request seen in the last {_span(silent)}: {alert.name} cannot be judged"
+        return f"too few or no requests seen in the last {_span(silent)}: {alert.name} cannot be judged"
     return (
         f"{long.bad} of {long.total} bad in {_span(alert.long_seconds)}: the budget of "
         f"{100 * objective_ratio:.6g} % is spent at {rates[0]:.3g} times its speed, "

@@ -1,4 +1,4 @@
-"""What the daemon does beside Changes: scheduled suites, metrics, notifications.
+"""What the daemon does beside Changes: scheduled suites, error budgets, metrics, notifications.
 
 Owns when each of them gets its turn, and which Guards can be read. Nothing here decides about traffic, waits,
 or raises: a fault of this part is a line in the log, and Changes go on.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.adapters.kubernetes.client import KubernetesClient, Object
-from guard.adapters.metrics import ChangeState, Metrics, State
+from guard.adapters.metrics import ChangeState, Metrics, State, SuiteState
 from guard.api.fields import parse
 from guard.api.guard import GuardSpec
 from guard.core.change import Phase
@@ -20,6 +20,7 @@ from guard.core.notification import Notification, ProbeFacts, Signal
 from guard.core.verdict import Verdict
 from guard.daemon.change_run import ChangeRun
 from guard.daemon.clock import rfc3339
+from guard.daemon.error_budgets import BURNING, BudgetNews, ErrorBudgets
 from guard.daemon.news import News, held
 from guard.daemon.notify import Notifier
 from guard.daemon.observe import Namespace
@@ -53,6 +54,7 @@ class Upkeep:
         self._metrics = metrics or Metrics()
         self._environment = environment
         self._suites = ScheduledSuites(client, namespace, artifacts, judge, render, now)
+        self._budgets = ErrorBudgets(namespace, artifacts)
         self._notifier = Notifier(client, namespace, self._metrics)
         self._news = News(namespace, environment, now())
         self._guards: dict[str, tuple[Object, GuardSpec]] = {}
@@ -85,13 +87,18 @@ class Upkeep:
                 self._tick_suites(namespace, now)
             else:
                 self._suites.drop()
-            self._show(leads, now)
+                self._budgets.drop()
+            suites = tuple(self._suites.states(now))
+            with _no_harm("error budgets"):
+                self._judge_budgets(suites, now)
+            self._show(leads, suites, now)
 
     def conditions(self, guard: Object) -> list[Mapping[str, Any]]:
         """What belongs beside `Accepted` in a Guard's conditions."""
         with _no_harm("the condition of a Guard"):
-            condition = self._notifier.condition(guard, self._now())
-            return [condition] if condition else []
+            now = self._now()
+            found = (self._notifier.condition(guard, now), self._budgets.condition(guard, now))
+            return [condition for condition in found if condition]
         return []
 
     def stop(self) -> None:
@@ -125,8 +132,32 @@ class Upkeep:
                 outcome.ttft_seconds,
                 outcome.e2e_seconds,
             )
+            if ended.guard in self._guards:
+                self._budgets.take(self._guards[ended.guard][0], outcome.counted, ended.at)
             if is_news:
                 self._tell(self._of_probe(_PROBE_EVENTS.get(outcome.verdict, "ProbeError"), ended))
+
+    def _judge_budgets(self, suites: Sequence[SuiteState], now: float) -> None:
+        gaps: dict[str, dict[str, float]] = {}
+        for suite in suites:
+            gaps.setdefault(suite.guard, {})[suite.suite] = suite.interval_seconds
+        for news in self._budgets.judge(self._guards, gaps, now):
+            self._tell(self._of_budget(news))
+
+    def _of_budget(self, news: BudgetNews) -> Notification:
+        at = rfc3339(news.at) or ""
+        return Notification(
+            event=news.event,
+            at=at,
+            namespace=self._name,
+            guard=news.guard,
+            summary=news.summary,
+            command=f"kubectl describe -n {self._name} guard/{news.guard}",
+            key=f"{news.check.signal} {at}",
+            verdict=Verdict.FAIL if news.event == BURNING else Verdict.PASS,
+            environment=self._environment,
+            signal=Signal.of(news.check),
+        )
 
     def _of_probe(self, event: str, ended: Ended) -> Notification:
         outcome = ended.outcome
@@ -149,9 +180,9 @@ class Upkeep:
         if notification.guard in self._guards:
             self._notifier.tell(self._guards[notification.guard][1].notify, notification)
 
-    def _show(self, leads: bool, now: float) -> None:
+    def _show(self, leads: bool, suites: tuple[SuiteState, ...], now: float) -> None:
         changes = tuple(state for _, state in self._changes.values() if state.phase is not Phase.FINISHED)
-        self._metrics.show(State(self._name, leads, now, tuple(self._suites.states(now)), changes))
+        self._metrics.show(State(self._name, leads, now, suites, changes, tuple(self._budgets.states())))
 
 
 @contextmanager

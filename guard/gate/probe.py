@@ -20,10 +20,13 @@ from guard.adapters.artifacts import OutputFolder
 from guard.adapters.endpoint import Endpoint
 from guard.adapters.requests_file import read_requests
 from guard.adapters.suite_runner import start_suite
-from guard.api.suites import Objective, Suite, SuitesConfig
+from guard.api.suites import Objective, Suite, SuitesConfig, to_core
 from guard.core.check import Check, SuiteResult
+from guard.core.comparison import ArmCounts
 from guard.core.evidence import Event, Report, Section
 from guard.core.fingerprint import EXPECTED_BY_DEFAULT
+from guard.core.probe_counts import probe_counts
+from guard.core.samples import RequestSample
 from guard.core.schedule import superseded
 from guard.core.suite_outcome import SuiteOutcome
 from guard.core.verdict import Verdict
@@ -58,7 +61,8 @@ def probe(
     start = partial(_start, stop, environment=environment)
     report = judge_plan(plan, folder, _unheard, outside=Outside(start_suite=start))
     (outcome,) = outcomes(report, [suite.name], folder.evidence) or [SuiteOutcome(suite.name, report.verdict)]
-    return report, replace(outcome, reason=report.reason)
+    found = counted(report, outcome, objectives, folder.evidence)
+    return report, replace(outcome, reason=report.reason, counted=found)
 
 
 def outcomes(report: Report, suites: Iterable[str], evidence: Path) -> list[SuiteOutcome]:
@@ -84,6 +88,17 @@ def _outcome(section: Section, requests: Path) -> SuiteOutcome:
     deciding = _deciding(section, verdict)
     reason = section.error or (deciding.reason if deciding else str(verdict))
     return SuiteOutcome(section.name, verdict, reason, deciding, *_times(section, requests))
+
+
+def counted(
+    report: Report, outcome: SuiteOutcome, objectives: Iterable[Objective], evidence: Path
+) -> dict[str, ArmCounts]:
+    """What the run adds to the error budgets: nothing where our own instrument was at fault."""
+    section = next((section for section in report.sections if section.name == outcome.suite), None)
+    if section is None or outcome.verdict is Verdict.ERROR:
+        return {}
+    samples = _samples(evidence / outcome.suite / "requests.parquet")
+    return probe_counts(outcome.suite, section.checks, samples, map(to_core, objectives))
 
 
 def _deciding(section: Section, verdict: Verdict) -> Check | None:
@@ -127,11 +142,8 @@ def _unheard(event: Event) -> None:
 
 def _times(section: Section, requests: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(TTFT, E2E) of the suite's raw samples: its requests file, or what its checks list."""
-    if requests.is_file():
-        try:
-            samples = read_requests(requests)
-        except TidegateError:
-            return (), ()  # the suite's own verdict says what is wrong with it
+    samples = _samples(requests)
+    if samples is not None:
         return _known(s.ttft_seconds for s in samples), _known(s.e2e_seconds for s in samples)
     details = [check.detail for check in section.checks]
     listed = {
@@ -139,6 +151,16 @@ def _times(section: Section, requests: Path) -> tuple[tuple[float, ...], tuple[f
         for name in ("ttft_seconds", "e2e_seconds")
     }
     return listed["ttft_seconds"], listed["e2e_seconds"]
+
+
+def _samples(requests: Path) -> list[RequestSample] | None:
+    """None where the suite keeps no requests. What is wrong with their file, the suite's verdict says."""
+    if not requests.is_file():
+        return None
+    try:
+        return list(read_requests(requests))
+    except TidegateError:
+        return []
 
 
 def _listed(value: Any) -> list[Any]:

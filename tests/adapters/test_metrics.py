@@ -5,6 +5,7 @@ import socket
 import pytest
 from prometheus_client import generate_latest
 
+from guard.adapters.budget_metrics import BudgetState
 from guard.adapters.metrics import OTHER, ChangeState, Metrics, MetricsServer, State
 from guard.core.change import Phase, Reason
 from guard.errors import ConfigurationError
@@ -47,6 +48,19 @@ def test_a_change_that_is_over_is_gone_from_the_page() -> None:
     assert 'phase="Testing"} 1.0' in generate_latest(metrics.registry).decode()
     metrics.show(State("n", True, 2.0))
     assert "phase=" not in generate_latest(metrics.registry).decode()
+
+
+def test_a_burn_rate_that_is_not_known_is_absent_and_not_zero() -> None:
+    metrics = Metrics()
+    rates = {"long_burn_rate": None, "short_burn_rate": 0.0}
+    alert = {"severity": "page", "long_seconds": 3600.0, "verdict": "NO_DATA", **rates}
+    metrics.show(State("n", True, 1.0, budgets=(BudgetState("chat", "errors", 0.01, [alert]),)))
+    page = generate_latest(metrics.registry).decode()
+    assert [line for line in page.splitlines() if line.startswith("tidegate_error_budget")] == [
+        'tidegate_error_budget_ratio{guard="chat",namespace="n",objective="errors"} 0.01',
+        "tidegate_error_budget_burn_rate"
+        '{guard="chat",namespace="n",objective="errors",pair="1h",window="short"} 0.0',
+    ]
 
 
 def test_nothing_of_the_process_itself_is_exposed() -> None:

@@ -12,6 +12,7 @@ from guard.core.burn_rate import (
     PERIOD_SECONDS,
     alerts_for,
     burn_rate,
+    in_words,
     judge_budget,
 )
 from guard.core.check import Check
@@ -102,7 +103,34 @@ def test_a_window_in_which_nothing_was_seen_is_no_data(window):
     for counts in (missing, {**QUIET, window: ArmCounts(0, 0)}):
         check = judge_budget(counts, 0.999)
         assert check.verdict is Verdict.NO_DATA
-        assert "no request seen" in check.reason
+        assert "no requests seen in the last" in check.reason
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_thin_window_is_no_data_whatever_it_saw(window):
+    bad = dict.fromkeys(WINDOWS, ArmCounts(500, 1000))
+    check = judge_budget({**QUIET, window: bad[window]}, 0.999, thin={window})
+    assert check.verdict is Verdict.NO_DATA
+    alone = judge_budget(bad, 0.999, ALERTS[:1], thin={window})
+    of_first = window in (ALERTS[0].long_seconds, ALERTS[0].short_seconds)
+    assert alone.verdict is (Verdict.NO_DATA if of_first else Verdict.FAIL)
+
+
+def test_what_one_run_alone_has_lost_is_undecided():
+    bad = dict.fromkeys(WINDOWS, ArmCounts(500, 1000))
+    assert judge_budget(bad, 0.999, lone=set(WINDOWS)).undecided
+    assert judge_budget(bad, 0.999, lone={5 * MINUTE}).limit == 14.4
+    assert judge_budget(bad, 0.999, lone={HOUR}).limit == 6.0
+
+
+def test_a_person_is_shown_every_window_with_its_rate_and_which_alert_fires():
+    hour = {HOUR: ArmCounts(20, 1000), 5 * MINUTE: ArmCounts(25, 1000)}
+    check = judge_budget({**QUIET, **hour}, 0.999, thin={3 * DAY})
+    assert in_words(check) == (
+        "20 in 1 h, 25 in 5 min (page FIRES, above 14.4); 0 in 6 h, 0 in 30 min (page above 6); "
+        "no data in 3 d, 0 in 6 h (ticket above 1)"
+    )
+    assert in_words(judge_budget({}, 0.999, ())) == "the schedule is too sparse for every window"
 
 
 def test_nothing_seen_at_all_is_no_data_and_a_fire_beside_silence_is_a_fire():

@@ -138,7 +138,10 @@ def _until(holds: Callable[[], Any]) -> None:
 
 
 def test_the_stable_is_probed_on_schedule_and_a_sound_one_is_no_news(
-    client: KubernetesClient, page: Callable[[], dict[str, float]], told: tuple[str, list[dict[str, Any]]]
+    client: KubernetesClient,
+    page: Callable[[], dict[str, float]],
+    told: tuple[str, list[dict[str, Any]]],
+    tmp_path: Path,
 ) -> None:
     status = _finished(client)["status"]
     assert status["verdict"] == "PASS", status
@@ -149,6 +152,12 @@ def test_the_stable_is_probed_on_schedule_and_a_sound_one_is_no_news(
     report = json.loads((Path(status["evidence"]) / "verdict.json").read_bytes())
     assert report["files"], "the evidence is not sealed"
     assert told[1] == []
+    file = tmp_path / NAMESPACE / "error_budgets/chat.json"
+    _until(file.is_file)
+    probes = json.loads(file.read_bytes())["probes"]
+    assert [row[1:] for row in probes["ttft>10s"]] == [[0, 5, 1, 0]]
+    assert [(bad, total > 0, runs) for _, bad, total, runs, _ in probes["errors"]] == [(0, True, 1)]
+    assert found["tidegate_error_budget_ratio"] > 0
 
 
 def test_a_stable_that_breaks_is_told_by_metric_and_webhook(

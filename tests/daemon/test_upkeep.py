@@ -3,7 +3,7 @@
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from guard.adapters.metrics import Metrics
 from guard.adapters.notify.webhook import Destination
 from guard.adapters.workloads import Address
 from guard.core.check import Check
+from guard.core.comparison import ArmCounts
 from guard.core.evidence import Report
 from guard.core.suite_outcome import SuiteOutcome
 from guard.core.verdict import Verdict
@@ -48,6 +49,7 @@ class Suites:
     wait: bool = False
     asked: list[str] = field(default_factory=list)
     fault: Exception | None = None
+    counted: Mapping[str, ArmCounts] = field(default_factory=dict)
 
     def judge(
         self,
@@ -69,7 +71,9 @@ class Suites:
             "ttft-median", self.verdict, "as scripted", "ttft", 3.0, 1.0, None, "seconds", samples=5
         )
         report = Report("gate", "t", self.verdict, "as scripted", 1.0, 2.0, "0", endpoint.url)
-        return report, SuiteOutcome(suite.name, self.verdict, "as scripted", check, (0.1, 0.2), (0.5,))
+        return report, SuiteOutcome(
+            suite.name, self.verdict, "as scripted", check, (0.1, 0.2), (0.5,), self.counted
+        )
 
 
 @dataclass
@@ -128,6 +132,11 @@ class Stand:
         """Time comes to `minutes`; returns when so many suites in all have been counted."""
         self.round(minutes)
         self.until(lambda: self.count() >= count)
+
+    def condition(self, kind: str) -> Mapping[str, Any] | None:
+        """Of the one Guard, as the daemon would write it now."""
+        found = self.upkeep.conditions(self.cluster.guards[0])
+        return next((condition for condition in found if condition["type"] == kind), None)
 
     def count(self) -> float:
         return sum(value(self.metrics.registry, "tidegate_suite_runs_total", verdict=str(v)) for v in Verdict)
@@ -347,20 +356,48 @@ def test_a_webhook_that_fails_is_told_in_the_guards_condition_and_holds_nothing_
     stand.suites.verdict = Verdict.FAIL
     stand.begin()
     stand.ran(1, 15)
-    stand.until(lambda: bool(stand.upkeep.conditions(guard)))
-    (condition,) = stand.upkeep.conditions(guard)
-    assert (condition["type"], condition["status"], condition["reason"]) == (
-        "Notified",
-        "False",
-        "Unreachable",
-    )
+    stand.until(lambda: stand.condition("Notified") is not None)
+    condition = stand.condition("Notified") or {}
+    assert (condition["status"], condition["reason"]) == ("False", "Unreachable")
     assert value(stand.metrics.registry, "tidegate_webhook_failures_total", reason="Unreachable") == 1
     assert "verysecrettoken" not in str(condition) + caplog.text
     assert "verysecrettoken" not in str(stand.runs())
     metadata = {**guard["metadata"], "resourceVersion": "edited"}
     stand.cluster.guards = [{**guard, "metadata": metadata, "spec": {**guard["spec"], "notify": []}}]
     stand.round()
-    assert stand.upkeep.conditions(stand.cluster.guards[0]) == [], "nobody is to be told any more"
+    assert stand.condition("Notified") is None, "nobody is to be told any more"
+
+
+def test_runs_that_fail_spend_the_error_budget_and_a_restart_remembers(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[Any]()
+    monkeypatch.setattr("guard.daemon.notify.Notifier.tell", lambda _, __, what: told.append(what))
+    stand.suites.counted = {"errors": ArmCounts(4, 4)}
+    stand.begin()
+    for number in (1, 2):
+        assert (stand.condition("ErrorBudgetBurning") or {})["status"] == "Unknown"
+        stand.ran(number, 15 * number)
+        stand.until(lambda: not stand.upkeep._suites.busy)
+    stand.until(lambda: bool(told))
+    (burning,) = (one for one in told if one.event == "ErrorBudgetBurning")
+    body = burning.to_json()
+    assert body["summary"].startswith("errors: 20 in 1 h, 20 in 17.5 min (page FIRES, above 14.4); ")
+    assert (body["verdict"], body["signal"]["value"], body["signal"]["limit"]) == (
+        "FAIL",
+        pytest.approx(20),
+        14.4,
+    )
+    assert body["links"]["command"] == f"kubectl describe -n {NAMESPACE} guard/chat"
+    stand.upkeep.stop()
+    stand.restart()
+    stand.begin()
+    stand.until(lambda: (stand.condition("ErrorBudgetBurning") or {}).get("reason") == "BurnsFast")
+    labels = {"objective": "errors", "severity": "page"}
+    assert value(stand.metrics.registry, "tidegate_error_budget_burning", **labels) == 1
+    assert [one.event for one in told].count("ErrorBudgetBurning") == 1
+    stand.round(leads=False)
+    assert value(stand.metrics.registry, "tidegate_error_budget_burning", **labels) == 0
 
 
 def test_what_an_earlier_guard_said_of_its_webhooks_stands_until_there_is_news(stand: Stand) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from guard.adapters.budget_metrics import BudgetState
 from guard.adapters.metrics import ChangeState, Metrics, MetricsServer, State, SuiteState
 from guard.core.change import Phase, Reason
 from guard.core.verdict import Verdict
@@ -28,7 +29,9 @@ def full() -> Metrics:
     metrics.expect_guard("inference", "chat")
     suite = SuiteState("chat", "smoke", 900.0, 1.0, Verdict.PASS, 2.0)
     change = ChangeState("chat", Phase.PROGRESSING, 25, Verdict.INCONCLUSIVE, held=True)
-    metrics.show(State("inference", True, 3.0, (suite,), (change,)))
+    alert = {"severity": "page", "long_seconds": 3600.0, "long_burn_rate": 15.0, "short_burn_rate": 20.0}
+    budget = BudgetState("chat", "errors", 0.01, [alert | {"verdict": "FAIL"}])
+    metrics.show(State("inference", True, 3.0, (suite,), (change,), (budget,)))
     metrics.suite_ended("inference", "chat", "smoke", Verdict.PASS, [0.1], [0.5])
     metrics.change_ended("inference", "chat", Reason.ROLLED_BACK, "ObjectiveFailed")
     metrics.webhook_failed("inference", "chat", "Timeout")

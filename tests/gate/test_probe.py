@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from guard.adapters.requests_file import write_requests
+from guard.api.suites import ErrorObjective, LatencyObjective
 from guard.core.check import Check
+from guard.core.comparison import ArmCounts
 from guard.core.evidence import Report, Section
 from guard.core.samples import Arm, Outcome, RequestSample, Source
 from guard.core.schedule import KEPT
@@ -60,6 +62,48 @@ def test_a_suite_in_which_nothing_could_be_judged_is_no_data(tmp_path: Path) -> 
     compared = Section("eval", NotJudged.NOT_COMPARED)
     (found,) = probe.outcomes(report(PREFLIGHT, compared), ["eval"], tmp_path)
     assert found.verdict is Verdict.NO_DATA
+
+
+OBJECTIVES = (
+    ErrorObjective(signal="errors", limit="1%"),
+    LatencyObjective(signal="ttft", quantile="p95", limit="200ms"),
+)
+
+
+def in_budget(folder: Path, section: Section) -> dict[str, ArmCounts]:
+    """What a run of this section alone adds to the error budgets."""
+    of = report(PREFLIGHT, section)
+    (outcome,) = probe.outcomes(of, [section.name], folder)
+    return probe.counted(of, outcome, OBJECTIVES, folder)
+
+
+def test_a_suites_requests_are_good_and_bad_in_the_error_budgets(tmp_path: Path) -> None:
+    (tmp_path / "load").mkdir()
+    ok = RequestSample("1", Source.LOAD, Arm.CANARY, scheduled_at=1.0, first_token_at=1.25, finished_at=3.0)
+    ok.outcome = Outcome.OK
+    lost = RequestSample("2", Source.LOAD, Arm.CANARY, scheduled_at=1.0, finished_at=9.0)
+    lost.outcome = Outcome.TIMEOUT
+    write_requests(tmp_path / "load/requests.parquet", [ok, lost], {})
+    found = in_budget(tmp_path, Section("load", Verdict.FAIL))
+    assert found == {"errors": ArmCounts(1, 2), "ttft>0.2s": ArmCounts(2, 2)}
+
+
+def test_a_suite_without_a_requests_file_adds_its_checks(tmp_path: Path) -> None:
+    bad = Check("stream-is-whole", Verdict.FAIL, "no [DONE]", "errors")
+    assert in_budget(tmp_path, Section("smoke", Verdict.FAIL, (bad,))) == {"errors": ArmCounts(1, 1)}
+
+
+def test_a_fault_of_the_instrument_is_neither_good_nor_bad(tmp_path: Path) -> None:
+    passed = Check("stream-is-whole", Verdict.PASS, "whole", "errors")
+    assert in_budget(tmp_path, Section("smoke", Verdict.PASS, (passed,)))
+    assert in_budget(tmp_path, Section("smoke", Verdict.ERROR, (passed,), error="it died")) == {}
+
+
+def test_a_requests_file_that_cannot_be_read_adds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "load").mkdir()
+    (tmp_path / "load/requests.parquet").write_bytes(b"PAR1")
+    failed = Check("errors", Verdict.FAIL, "?", "errors")
+    assert in_budget(tmp_path, Section("load", Verdict.FAIL, (failed,))) == {}
 
 
 def test_runs_that_take_longer_than_their_period_are_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:

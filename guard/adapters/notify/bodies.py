@@ -11,8 +11,10 @@ _MARKS = {
     "RolledBack": "🔴",
     "RollingBack": "🔴",
     "ProbeFailed": "🔴",
+    "ErrorBudgetBurning": "🔴",
     "Promoted": "🟢",
     "ProbeRecovered": "🟢",
+    "ErrorBudgetRecovered": "🟢",
 }
 
 
