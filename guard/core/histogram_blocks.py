@@ -77,6 +77,14 @@ class HistogramBlock:
         """Seconds, exact; wants a value."""
         return self.total / self.count
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be: made by `HistogramDifferences` it is."""
+        numbers = (self.start, self.seconds, self.total, *self.edges)
+        fine = all(map(math.isfinite, numbers)) and self.seconds > 0 and self.total >= 0
+        fine = fine and len(self.edges) == len(self.counts) - 1 > 0 and min(self.counts) >= 0
+        return fine and all(low < high for low, high in pairwise((0.0, *self.edges)))
+
     def to_json(self) -> dict[str, Any]:
         plain = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
         return {**plain, "source": str(self.source), "arm": str(self.arm)}

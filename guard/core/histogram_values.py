@@ -19,7 +19,8 @@ from guard.core.observations import Floats
 
 MOST_VALUES = 256  # of one block; of more, as many evenly spaced quantiles stand for all
 OUTER_RATIO = 10.0  # arbitrary: how far below the first edge and above the last a value may lie
-_STEPS = 40  # of the bisection
+_STEPS = 30
+_EXACT = 1e-6
 _MOST_BEND = math.log(64.0)
 
 
@@ -51,7 +52,7 @@ def _places(block: HistogramBlock) -> tuple[Floats, Floats, Floats]:
     upto = np.cumsum(block.counts)
     n = min(block.count, MOST_VALUES)
     rank = (np.arange(n) + 0.5) * (block.count / n)
-    bucket = np.searchsorted(upto, rank, side="right")
+    bucket = np.searchsorted(upto, rank)
     counts = np.asarray(block.counts)
     share = (rank - (upto - counts)[bucket]) / counts[bucket]
     place = _tilted(share, _tilts(counts / np.diff(bounds))[bucket])
@@ -73,12 +74,20 @@ def _tilted(share: Floats, tilt: Floats) -> Floats:
 
 
 def _bend(low: Floats, width: Floats, place: Floats, mean: float) -> float:
-    """The exponent with which the values have that mean; at its bounds where none has."""
-    left, right = -_MOST_BEND, _MOST_BEND
+    """The exponent with which the values have that mean; at its bounds where none has.
+
+    Newton's method on ln of the exponent, within a bracket that halves where a step leaves it.
+    """
+    logs = np.log(place)
+    left, right, at = -_MOST_BEND, _MOST_BEND, 0.0
     for _ in range(_STEPS):
-        middle = (left + right) / 2
-        if float(np.exp(low + width * place ** math.exp(middle)).mean()) > mean:
-            left = middle
-        else:
-            right = middle
-    return math.exp((left + right) / 2)
+        up = width * np.exp(math.exp(at) * logs)
+        values = np.exp(low + up)
+        found = float(values.sum()) / values.size
+        if abs(found - mean) <= _EXACT * mean:
+            break
+        left, right = (at, right) if found > mean else (left, at)
+        slope = math.exp(at) * float(values @ (up * logs)) / values.size
+        step = at - (found - mean) / slope if slope < 0 else math.inf
+        at = step if left < step < right else (left + right) / 2
+    return math.exp(at)

@@ -89,3 +89,10 @@ def test_a_sum_that_no_values_in_the_buckets_have_stays_within_them(total):
     found = np.exp(log_values(_block([0.3] * 5, total)))
     assert (found >= 0.25 * (1 - 1e-9)).all()
     assert (found <= 0.5 * (1 + 1e-9)).all()
+
+
+def test_quantiles_that_fall_on_an_edge_of_two_buckets_are_values():
+    """512 values in 256 quantiles: each rank is a whole number, where one bucket ends and the next begins."""
+    found = log_values(_block([0.3] * 257 + [0.6] * 255))
+    assert np.isfinite(found).all()
+    assert np.exp(found).mean() == pytest.approx((0.3 * 257 + 0.6 * 255) / 512, rel=1e-3)
