@@ -82,6 +82,7 @@ def cells() -> tuple[Cell, ...]:
         *_tail(),
         *_margins(),
         *_no_data(),
+        *_histograms(),
     )
     assert len({cell.name for cell in found}) == len(found)
     return found
@@ -205,3 +206,16 @@ def _no_data() -> Iterator[Cell]:
     for fleet in ("20", "1+1"):
         aim = Aim(most_rolled_back=0.0, most_promoted=0.0)
         yield Cell("no-data", "no-data", Scenario(fleet, "M", no_data=True), aim)
+
+
+def _histograms() -> Iterator[Cell]:
+    """No aim for faults: times are promised for requests one by one (DESIGN 5.11)."""
+    seen = Settings(histogram_seconds=10.0)
+    for fleet in ("20", "1+1"):
+        for traffic in ("M", "L"):
+            for kind, changes in GOOD.items():
+                if kind != "unequal" or fleet == "20":
+                    scenario = Scenario(fleet, traffic, **changes)
+                    yield Cell("histograms-good", f"{kind}, histograms", scenario, MILLE, seen)
+            for fault in ("ttft_x2", "ttft_x1_5", "itl_x1_3", "err_5pct"):
+                yield Cell("histograms", f"{fault}, histograms", Scenario(fleet, traffic, fault), Aim(), seen)

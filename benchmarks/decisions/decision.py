@@ -44,7 +44,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a Guard would choose."""
+    """What a Guard would choose, and what the engine sees.
+
+    Attributes:
+        histogram_seconds: Replicas' metrics in blocks of this length stand in place of the requests, pairs of
+            probes apart; None: requests one by one.
+    """
 
     policy: PromotionPolicy = "NoHarmFound"
     alpha: float = 0.009
+    histogram_seconds: float | None = None

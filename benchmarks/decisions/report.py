@@ -24,6 +24,8 @@ GROUPS = {
     "probes": "With paired probes, 1 + 1 replicas, a tenth of the traffic",
     "tail": "The tail alone: 2 % of requests take five times as long to their first token",
     "margin": "Within the margin, and NonInferior",
+    "histograms-good": "Good canaries seen by replicas' metrics alone, in blocks of 10 s: rolled back",
+    "histograms": "Faults seen by replicas' metrics alone, in blocks of 10 s: found, median seconds",
     "no-data": "No canary traffic at all: rolled back",
 }
 

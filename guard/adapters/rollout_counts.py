@@ -1,7 +1,7 @@
 """blocks.parquet, events.parquet and evals.parquet of a recorded rollout: what was counted, told and graded.
 
 Owns their columns and what becomes of bad rows: dropped and counted. A row that is there twice counts once:
-two restarts are a hard limit. Blocks of histograms are counted as unused: no rule reads them yet.
+two restarts are a hard limit. Blocks of histograms are read by `rollout_histograms`.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from guard.adapters.rollout_histograms import is_histogram
 from guard.adapters.rollout_tables import Table
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.rollout import EvalLog
@@ -66,12 +67,13 @@ def read_blocks(table: Table, dropped: Counter[str], unused: Counter[str]) -> tu
     table.require("arm", "start", "seconds", "signal", "count")
     arm, signal = table.words("arm", _ARMS, required=True), table.words("signal", required=True)
     source, replica = table.words("source", _SOURCES), table.words("replica")
-    start, seconds, count = (table.numbers(name) for name in ("start", "seconds", "count"))
+    start, seconds, count, le = (table.numbers(name) for name in ("start", "seconds", "count", "le"))
     usable = np.isfinite(start) & np.isfinite(seconds) & (seconds > 0) & (count >= 0) & (count <= _MOST)
-    dropped["blocks: not finite, negative, beyond any count, or of no length"] += int((~usable).sum())
+    ours = ~is_histogram(signal, le)
+    dropped["blocks: not finite, negative, beyond any count, or of no length"] += int((ours & ~usable).sum())
     counted: dict[tuple[Any, ...], dict[str, int]] = {}
     names = [("", *column.names) for column in (source, arm, replica, signal)]
-    for row in np.flatnonzero(usable).tolist():
+    for row in np.flatnonzero(ours & usable).tolist():
         codes = (source.codes[row], arm.codes[row], replica.codes[row], signal.codes[row])
         src, whose, pod, what = (words[code + 1] for words, code in zip(names, codes, strict=True))
         kind = what.partition(":")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from guard.adapters.rollout_counts import read_blocks, read_evals, read_events
+from guard.adapters.rollout_histograms import read_histograms
 from guard.adapters.rollout_requests import WORDS, read_requests
 from guard.adapters.rollout_tables import Table
 from guard.api.replay_settings import ReplaySettings, read_settings
@@ -92,6 +93,7 @@ def read_rollout(folder: Path, overrides: Iterable[str] = ()) -> Rollout:
         requests=requests,
         replicas=replicas,
         blocks=read_blocks(blocks, dropped, unused) if blocks else (),
+        histograms=read_histograms(blocks, dropped) if blocks else (),
         events=read_events(events, dropped, unused) if events else (),
         evals=read_evals(evals, dropped) if evals else EvalLog(),
         settings=settings.to_core(),

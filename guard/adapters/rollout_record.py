@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from guard.adapters.artifacts import check_replaceable, replace_file
 from guard.adapters.requests_file import write_requests
 from guard.adapters.rollout_folder import FORMAT_VERSION, ROLLOUT
+from guard.adapters.rollout_histograms import histogram_rows
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
+from guard.core.histogram_blocks import HistogramBlock
 from guard.core.rollout import RecordedStep
 from guard.core.samples import RequestSample
 
@@ -60,6 +62,7 @@ def write_tables(
     *,
     samples: Sequence[RequestSample] = (),
     blocks: Sequence[CounterBlock] = (),
+    histograms: Sequence[HistogramBlock] = (),
     events: Sequence[PodEvent] = (),
     evals: Sequence[tuple[float, PairedItem]] = (),
     shift_seconds: float = 0.0,
@@ -74,6 +77,7 @@ def write_tables(
         metadata = {"clock": "seconds since the first step"}
         write_requests(folder / "requests.parquet", [_shifted(s, shift_seconds) for s in samples], metadata)
     rows = [row for block in blocks for row in _block_rows(block, shift_seconds)]
+    rows += [row for block in histograms for row in histogram_rows(block, shift_seconds)]
     _write(folder / "blocks.parquet", _BLOCKS, rows)
     _write(
         folder / "events.parquet",

@@ -4,6 +4,7 @@ Owns wording. Verdicts here are those short of FAIL; the rule alone turns a sign
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from guard.core.check import Check
@@ -91,7 +92,7 @@ def latency_check(
     None for an ITL of which nothing was seen: no source of it is expected to be there. `decided`: all
     evidence together has reached what rolls back.
     """
-    known = live.of_latency(signal)
+    known = live.latency.of(signal)
     effect = known.effect if known else None
     if known is None or effect is None:
         if signal != "ttft":
@@ -102,27 +103,29 @@ def latency_check(
             NotJudged.NOT_COMPARED,
             reason,
             signal,
-            limit=live.margin(signal),
+            limit=live.latency.margin(signal),
             unit="ratio",
             samples=0,
             threshold=threshold,
         )
     ratio, low, high = effect
-    samples = live.requests_seen(signal) + live.pairs_seen(signal)
+    tail = live.latency.histograms.tail(signal) if live.latency.by_histograms(signal) else {}
+    samples = live.latency.requests_seen(signal) + live.latency.pairs_seen(signal)
     check = Check(
         f"{signal}-live",
         Verdict.PASS,
         f"{signal.upper()} x{ratio:.2f} (95 % {low:.2f}-{high:.2f}) on {_seen(live, signal)}: "
-        f"{_latency_state(live, signal, effect, e_value, threshold, now, samples, decided)}",
+        f"{_latency_state(live, signal, effect, e_value, threshold, now, samples, decided)}{_tail(tail)}",
         signal,
         value=ratio,
-        limit=live.margin(signal),
+        limit=live.latency.margin(signal),
         unit="ratio",
         samples=samples,
         window_seconds=now - live.start if live.start is not None else None,
         evidence=e_value,
         threshold=threshold,
-        detail={"interval_95": [low, high], "left_out": live.pairs.left_out, "cold": live.cold},
+        detail={"interval_95": [low, high], "left_out": live.pairs.left_out, "cold": live.cold}
+        | ({"p95_between": {str(arm): _finite(edges) for arm, edges in tail.items()}} if tail else {}),
     )
     return check.as_undecided() if _leans(check) else check
 
@@ -142,7 +145,7 @@ def _latency_state(
         state = "slower than the baseline"
     elif e_value > LEANING:
         state = f"slower so far{_more(samples, e_value, threshold)}"
-    elif live.load_differs(signal):
+    elif live.latency.load_differs(signal):
         state += "; the arms carry different load, at which a slowdown may not show"
     if signal == "ttft":
         paused = live.pairs.left_out_because(now)
@@ -151,8 +154,28 @@ def _latency_state(
     return state
 
 
+def _tail(tail: Mapping[Arm, tuple[float, float]]) -> str:
+    """What the buckets of histograms cannot show: where between two edges the tail lies."""
+    if len(tail) < len(Arm):
+        return ""
+    ours, theirs = (_bucket(*tail[arm]) for arm in (Arm.CANARY, Arm.BASELINE))
+    return (
+        f"; by histograms, which show of the tail only the bucket: p95 {ours}, baseline {theirs}, "
+        "and no change within a bucket"
+    )
+
+
+def _bucket(low: float, high: float) -> str:
+    return f"{low:g}-{high:g} s" if math.isfinite(high) else f"above {low:g} s"
+
+
+def _finite(edges: tuple[float, float]) -> list[float | None]:
+    """As JSON has it: None above the last edge."""
+    return [edge if math.isfinite(edge) else None for edge in edges]
+
+
 def _seen(live: LiveEvidence, signal: str) -> str:
-    requests, pairs = live.requests_seen(signal), live.pairs_seen(signal)
+    requests, pairs = live.latency.requests_seen(signal), live.latency.pairs_seen(signal)
     words = [f"{requests} canary requests"] if requests else []
     words += [f"{pairs} pairs of probes"] if pairs or not requests else []
     return " and ".join(words)

@@ -1,8 +1,9 @@
 """All evidence of one rollout on live traffic: what sources delivered in, an e-value a signal out.
 
 Owns which source speaks for which signal, and that none is mixed with another: errors are judged per source,
-and their e-values averaged; TTFT and ITL come from one source that sees users' requests one by one, and TTFT
-from pairs of probes. Owns what is left out: latencies of cold replicas (DESIGN 5.8). Refuses to decide.
+and their e-values averaged; so are those of TTFT and ITL, which come from one source that sees users'
+requests one by one, from replicas' histograms, and TTFT from pairs of probes. Owns what is left out:
+latencies of cold replicas (DESIGN 5.8). Refuses to decide.
 
 Before the first step nothing is compared: what comes earlier is the baseline's history, held back until the
 step's start and fleet are known. Times are seconds on one clock.
@@ -17,8 +18,8 @@ import numpy as np
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
 from guard.core.error_evidence import ErrorEvidence, Observed
-from guard.core.latency_evidence import LatencyEvidence
-from guard.core.latency_ranks import LatencyRanks
+from guard.core.histogram_blocks import HistogramBlock
+from guard.core.latency_voices import LatencyVoices
 from guard.core.live_proofs import LiveProofs
 from guard.core.observations import Latencies, Requests, requests_from_json, requests_to_json
 from guard.core.probe_pairs import ProbePairs
@@ -27,7 +28,7 @@ from guard.core.request_columns import Replicas, columns
 from guard.core.request_facts import Facts, RequestFacts
 from guard.core.sample_ratio import SampleRatio
 from guard.core.samples import Arm, RequestSample, Source
-from guard.core.small_fleet import TTFT_MARGIN, Signal
+from guard.core.small_fleet import Signal
 
 SMALL_FLEET = {"ttft": 0.20, "itl": 0.15, "errors": 0.35, "quality": 0.30}
 LARGE_FLEET = {"ttft": 0.25, "itl": 0.15, "errors": 0.30, "quality": 0.30}
@@ -58,13 +59,11 @@ class LiveEvidence:
         self.replicas = Replicas()
         self.large_fleet = False
         self.errors: dict[Source, ErrorEvidence] = {}
-        self.latency: dict[str, LatencyEvidence | LatencyRanks] = {}
+        self.latency = LatencyVoices(planned_seconds)
         self.pairs = ProbePairs(warm_up_seconds)
-        self.of_pairs: LatencyEvidence | None = None  # a large fleet's; a small one's pairs are in `latency`
         self.quality = QualityEvidence()
         self.quality_pairs = 0
         self.cold = 0
-        self._canary_requests: dict[str, int] = dict.fromkeys(_LATENCIES, 0)
 
     @property
     def start(self) -> float | None:
@@ -90,18 +89,16 @@ class LiveEvidence:
         self.sample_ratio.start_step(now, weight_percent)
         for evidence in self.errors.values():
             evidence.start_step()
-        for latency in [*self.latency.values(), *([self.of_pairs] if self.of_pairs else [])]:
-            latency.start_step(now, canary, baseline)
+        self.latency.start_step(now, canary, baseline)
         if self.proofs is not None:
             self.proofs.start_step(now, canary, baseline)
         return found
 
     def _begin(self, start: float) -> list[News]:
-        self._start, planned = start, self._planned_seconds
-        kind = LatencyRanks if self.large_fleet else LatencyEvidence
-        self.latency = {signal: kind(signal, start, planned) for signal in _LATENCIES}
-        self.of_pairs = LatencyEvidence("ttft", start, planned) if self.large_fleet else None
+        self._start = start
+        self.latency.begin(start, self.large_fleet)
         self.proofs = LiveProofs(start, self.large_fleet) if self._prove else None
+        self.add_histograms(self.latency.histograms.begin(start, self.large_fleet))
         early = list(self._early)
         self._early.clear()
         found = []
@@ -158,6 +155,14 @@ class LiveEvidence:
                 bad = np.array([block.bad for block in counted], np.float64)
                 self.proofs.add_results(at, canary, replica, requests.astype(np.float64), bad)
 
+    def add_histograms(self, blocks: Iterable[HistogramBlock]) -> None:
+        """Blocks of replicas' latency histograms; those of cold replicas are left out."""
+        self.latency.histograms.add(blocks, self.replicas.code, self._was_cold)
+
+    def _was_cold(self, code: int, begin: float, end: float) -> bool:
+        ready = self._ready.get(code)
+        return ready is not None and ready < end and begin < ready + self._warm_up_seconds
+
     def add_event(self, event: PodEvent) -> None:
         self.pairs.add_event(event)
         code = self.replicas.code(event.arm, event.replica)
@@ -195,7 +200,7 @@ class LiveEvidence:
     @property
     def dropped(self) -> Mapping[str, int]:
         """Input that cannot be, by reason."""
-        found: dict[str, int] = {}
+        found: dict[str, int] = dict(self.latency.histograms.dropped)
         for facts in self._facts.values():
             for reason, n in facts.dropped.items():
                 found[reason] = found.get(reason, 0) + n
@@ -217,17 +222,15 @@ class LiveEvidence:
         if source is self._latency_source:
             for signal, all_seen in zip(_LATENCIES, (new.ttft, new.itl), strict=True):
                 seen = self._warm(all_seen)
-                self.latency[signal].add(seen)
+                self.latency.add(signal, seen)
                 if self.proofs is not None:
                     self.proofs.add_latencies(signal, seen)
-                self._canary_requests[signal] += int((seen.canary & (seen.at >= (self._start or 0.0))).sum())
 
     def _take_pairs(self, now: float) -> None:
         known = self.pairs.known(now)
-        evidence = self.of_pairs or self.latency.get("ttft")
-        if known and isinstance(evidence, LatencyEvidence):
+        if known and self._start is not None:
             at, log_ratio = np.array(known).T
-            evidence.add_pairs(at, log_ratio)
+            self.latency.add_pairs(at, log_ratio)
             if self.proofs is not None:
                 self.proofs.add_pairs(at, log_ratio)
 
@@ -257,8 +260,7 @@ class LiveEvidence:
         """An e-value a signal; 1 where nothing could be said."""
         sources = [evidence.evidence(now) for evidence in self.errors.values()]
         return {
-            "ttft": self._ttft(now),
-            "itl": self.latency["itl"].evidence(now) if self.latency else 1.0,
+            **{signal: self.latency.evidence(signal, now) for signal in _LATENCIES},
             "errors": sum(sources) / len(sources) if sources else 1.0,
             "quality": self.quality.evidence(),
         }
@@ -266,45 +268,6 @@ class LiveEvidence:
     def errors_ahead(self, now: float) -> float:
         """The loudest source's evidence with its last seconds, which are not judged yet."""
         return max((evidence.evidence_ahead(now) for evidence in self.errors.values()), default=1.0)
-
-    def _ttft(self, now: float) -> float:
-        if not self.latency:
-            return 1.0
-        of_users = self.latency["ttft"].evidence(now)
-        if self.of_pairs is None or not self.of_pairs.seen.pairs:
-            return of_users
-        of_pairs = self.of_pairs.evidence(now)
-        return of_pairs if self._latency_source is None else (of_users + of_pairs) / 2
-
-    def of_latency(self, signal: str) -> LatencyEvidence | LatencyRanks | None:
-        """What speaks for a latency: users' requests, else pairs of probes."""
-        if signal == "ttft" and self.of_pairs and self.of_pairs.seen.pairs and self._latency_source is None:
-            return self.of_pairs
-        return self.latency.get(signal)
-
-    def margin(self, signal: str) -> float:
-        """The ratio of a latency that is still no harm."""
-        known = self.of_latency(signal)
-        return known.margin if known else TTFT_MARGIN
-
-    def pairs_seen(self, signal: str) -> int:
-        """Pairs of probes behind a latency."""
-        known = self.of_latency(signal)
-        return known.seen.pairs if isinstance(known, LatencyEvidence) else 0
-
-    def requests_seen(self, signal: str) -> int:
-        """The canary's own requests behind a latency, since the first step."""
-        return self._canary_requests[signal]
-
-    def load_differs(self, signal: str) -> bool:
-        """The arms' loads are so far apart that live requests show neither a slowdown nor its absence."""
-        known = self.of_latency(signal)
-        return isinstance(known, LatencyEvidence) and known.load_differs
-
-    def hold_values(self, now: float) -> dict[str, float]:
-        """Evidence that counts a slower machine as harm, too: it holds, and never rolls back."""
-        small = {s: e for s, e in self.latency.items() if isinstance(e, LatencyEvidence)}
-        return {signal: evidence.hold_evidence(now) for signal, evidence in small.items()}
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
@@ -319,13 +282,11 @@ class LiveEvidence:
             "sample_ratio": self.sample_ratio.state(),
             "replicas": self.replicas.names,
             "errors": {str(source): evidence.state() for source, evidence in self.errors.items()},
-            "latency": {signal: evidence.state() for signal, evidence in self.latency.items()},
+            "latency": self.latency.state(),
             "pairs": self.pairs.state(),
-            "of_pairs": self.of_pairs.state() if self.of_pairs else None,
             "quality": {"wealth": self.quality.wealth, "pairs": self.quality_pairs},
             "proofs": self.proofs.state() if self.proofs else None,
             "cold": self.cold,
-            "canary_requests": self._canary_requests,
         }
 
     @classmethod
@@ -343,11 +304,8 @@ class LiveEvidence:
         self.sample_ratio = SampleRatio.from_state(state["sample_ratio"])
         self.replicas = Replicas(state["replicas"])
         self.errors = {Source(s): ErrorEvidence.from_state(e) for s, e in state["errors"].items()}
-        kind = LatencyRanks if self.large_fleet else LatencyEvidence
-        self.latency = {signal: kind.from_state(e) for signal, e in state["latency"].items()}
+        self.latency = LatencyVoices.from_state(planned_seconds, self.large_fleet, state["latency"])
         self.pairs = ProbePairs.from_state(warm_up_seconds, state["pairs"])
-        self.of_pairs = LatencyEvidence.from_state(state["of_pairs"]) if state["of_pairs"] else None
-        self._canary_requests = dict(state["canary_requests"])
         self.quality = QualityEvidence(state["quality"]["wealth"])
         self.quality_pairs = state["quality"]["pairs"]
         return self

@@ -207,7 +207,9 @@ class _Replay:
             "e_values": dict(last.e_values),
             "requests": {"canary": last.canary_requests, "baseline": last.baseline_requests},
             **self._seen.amounts(index),
-            "sources": sorted({*map(str, rollout.requests), *(str(b.source) for b in rollout.blocks)}),
+            "sources": sorted(
+                {*map(str, rollout.requests), *(str(b.source) for b in rollout.blocks + rollout.histograms)}
+            ),
             "missing": list(rollout.missing),
             "dropped": dict(rollout.dropped),
             "dropped_by_rule": dict(self._rule.dropped),

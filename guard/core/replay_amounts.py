@@ -31,14 +31,17 @@ class Amounts:
             self._requests[arm] = self._requests[arm] + counts[self._by_tick([b.end for b in mine])]
         first = {int(code): float(known[replica == code].min()) for code in np.unique(replica)}
         pods = {rollout.replicas[code]: at for code, at in first.items()}
-        for block in reversed(rollout.blocks):
-            pods.setdefault((str(block.arm), block.replica), block.end)
+        counted = [(block.end, str(block.arm), block.replica) for block in rollout.blocks]
+        counted += [(block.end, str(block.arm), block.replica) for block in rollout.histograms]
+        for at, whose, name in sorted(counted):
+            pods.setdefault((whose, name), at)
         self._replicas = {
             str(arm): self._by_tick(sorted(at for (whose, _), at in pods.items() if whose == arm))
             for arm in Arm
         }
         self._others = {
             "blocks": self._by_tick([block.end for block in rollout.blocks]),
+            "histogram_blocks": self._by_tick([block.end for block in rollout.histograms]),
             "events": self._by_tick([event.at for event in rollout.events]),
             "eval_items": self._by_tick(rollout.evals.answered_at),
         }

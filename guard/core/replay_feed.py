@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
+from guard.core.histogram_blocks import HistogramBlock
 from guard.core.observations import WAITS, Codes, Floats, Requests
 from guard.core.rollout import RequestLog, Rollout
 from guard.core.samples import Source
@@ -31,6 +32,7 @@ class News:
     requests: dict[Source, Requests] = field(default_factory=dict)
     pair: dict[Source, Codes] = field(default_factory=dict)
     blocks: tuple[CounterBlock, ...] = ()
+    histograms: tuple[HistogramBlock, ...] = ()
     events: tuple[PodEvent, ...] = ()
     items: Sequence[PairedItem] = ()
 
@@ -42,6 +44,7 @@ class Feed:
         self._rollout, self._ticks = rollout, ticks
         self._moments = {source: _Moments(log, ticks) for source, log in rollout.requests.items()}
         self._blocks = _until([block.end for block in rollout.blocks], ticks)
+        self._histograms = _until([block.end for block in rollout.histograms], ticks)
         self._events = _until([event.at for event in rollout.events], ticks)
         self._items = _until(rollout.evals.answered_at, ticks)
 
@@ -57,6 +60,7 @@ class Feed:
             {source: as_known(rollout.requests[source], found, now) for source, found in rows.items()},
             {source: rollout.requests[source].pair[found] for source, found in rows.items()},
             rollout.blocks[slice(*_between(self._blocks, index))],
+            rollout.histograms[slice(*_between(self._histograms, index))],
             rollout.events[slice(*_between(self._events, index))],
             rollout.evals.pairs(*_between(self._items, index)),
         )

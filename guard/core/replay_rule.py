@@ -65,6 +65,7 @@ class RecordedRule:
                 self._rule.add_requests(source, take(rows, ~paired))
         self._rule.add_blocks(news.blocks)
         self._rule.add_events(news.events)
+        self._rule.add_histograms(news.histograms)
         self._rule.add_pairs(news.items)
 
     def _known_codes(self, recorded: Codes) -> Codes:

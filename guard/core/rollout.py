@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem, PromotionPolicy
+from guard.core.histogram_blocks import HistogramBlock
 from guard.core.objectives import Objective
 from guard.core.observations import Bools, Codes, Floats
 from guard.core.rule import ALPHA
@@ -113,7 +114,7 @@ class Rollout:
         end_seconds: Of the last step.
         requests: By source.
         replicas: (arm, name) by code.
-        blocks, events: In the order in which they became known.
+        blocks, histograms, events: In the order in which they became known.
         dropped: What was wrong with rows or values that were left out -> how many.
         unused: What no rule reads yet -> how many rows.
     """
@@ -124,6 +125,7 @@ class Rollout:
     requests: Mapping[Source, RequestLog] = field(default_factory=dict)
     replicas: tuple[tuple[str, str], ...] = ()
     blocks: tuple[CounterBlock, ...] = ()
+    histograms: tuple[HistogramBlock, ...] = ()
     events: tuple[PodEvent, ...] = ()
     evals: EvalLog = field(default_factory=EvalLog)
     settings: ReplaySettings = field(default_factory=ReplaySettings)

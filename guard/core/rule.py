@@ -19,6 +19,7 @@ from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.check import Check
 from guard.core.comparison import PairedItem, PromotionPolicy
 from guard.core.hard_limits import HardLimits, Result
+from guard.core.histogram_blocks import HistogramBlock
 from guard.core.live_checks import (
     error_check,
     latency_check,
@@ -40,7 +41,7 @@ ALPHA = 1 / 111  # DESIGN 5.6
 # inequality; 3 or 4 of 100 in simulations), and comes below it as more requests are seen.
 DOUBT = 5.0
 MOST_COUNTED = 10**9  # of one block; arbitrary: sums stay far below what 64 bits hold
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,10 @@ class Rule:
                 self._hard.add(Result.of_block(block))
                 self._tally.count(block.source, block.arm, block.requests, block.bad)
 
+    def add_histograms(self, blocks: Iterable[HistogramBlock]) -> None:
+        """Blocks of replicas' latency histograms: of latency alone, for requests are counted elsewhere."""
+        self._evidence.add_histograms(blocks)
+
     def add_events(self, events: Iterable[PodEvent]) -> None:
         for event in events:
             self._hard.add_event(event)
@@ -220,7 +225,7 @@ class Rule:
                 decided,
             ),
         ]
-        holds = live.hold_values(now)
+        holds = live.latency.hold_evidence(now)
         for signal in ("ttft", "itl"):
             found = latency_check(live, signal, evidence[signal], alone[signal], now, decided)
             held = not decided and holds.get(signal, 1.0) >= self._threshold

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 
 from guard.adapters.rollout_folder import find_rollout, read_rollout
 from guard.adapters.rollout_record import rollout_document
+from guard.core.histogram_blocks import HistogramBlock
 from guard.core.observations import BAD, CLIENT_ERROR, OK, WAITS
 from guard.core.rollout import RecordedStep
 from guard.core.samples import Arm, Outcome, Source
@@ -176,7 +178,7 @@ def test_events_for_people_and_of_later_versions_are_counted_as_unused(folder):
     assert found.dropped == {"events: at not finite": 1}
 
 
-def test_blocks_of_histograms_are_counted_as_unused_and_bad_ones_dropped(folder):
+def test_counters_that_cannot_be_are_dropped(folder):
     rows = {
         "source": ["user"] * 6,
         "arm": ["canary"] * 6,
@@ -184,7 +186,7 @@ def test_blocks_of_histograms_are_counted_as_unused_and_bad_ones_dropped(folder)
         "start": [0.0, 0.0, 0.0, NAN, 5.0, 5.0],
         "seconds": [5.0, 5.0, 5.0, 5.0, -5.0, 5.0],
         "signal": ["requests", "errors", "ttft", "requests", "requests", "requests"],
-        "le": [None, None, 0.5, None, None, None],
+        "le": [None] * 6,
         "count": [10.0, 2.0, 4.0, 1.0, 1.0, 1e300],
     }
     pq.write_table(pa.table(rows), folder / "blocks.parquet")
@@ -192,6 +194,64 @@ def test_blocks_of_histograms_are_counted_as_unused_and_bad_ones_dropped(folder)
     assert [(b.requests, b.bad, b.end) for b in found.blocks] == [(10, 2, 5.0)]
     assert found.unused == {"blocks: ttft": 1}
     assert found.dropped == {"blocks: not finite, negative, beyond any count, or of no length": 3}
+
+
+def _buckets(folder, **changes):
+    """One histogram of three values, a bucket a row."""
+    rows = {
+        "arm": ["canary"] * 3,
+        "replica": ["a"] * 3,
+        "start": [10.0] * 3,
+        "seconds": [10.0] * 3,
+        "signal": ["ttft"] * 3,
+        "le": [math.inf, 0.1, 0.5],
+        "count": [3.0, 1.0, 2.0],
+        "sum": [1.2, None, None],
+    }
+    columns = {name: pa.array(values) for name, values in (rows | changes).items()}
+    pq.write_table(pa.table(columns), folder / "blocks.parquet")
+    return read_rollout(folder)
+
+
+def test_histograms_are_read_in_any_order_of_their_buckets(folder):
+    found = _buckets(folder)
+    assert found.histograms == (
+        HistogramBlock(Source.USER, Arm.CANARY, "a", "ttft", 10.0, 10.0, (0.1, 0.5), (1, 1, 1), 1.2),
+    )
+    assert (found.blocks, found.unused, found.dropped) == ((), {}, {})
+
+
+def test_written_histograms_are_read_back_on_the_rollouts_clock(tmp_path):
+    made = [
+        HistogramBlock(Source.USER, arm, f"{arm}-0", signal, 1010.0, 10.0, (0.1, 0.5), (4, 0, 2), 3.5)
+        for arm in (Arm.BASELINE, Arm.CANARY)
+        for signal in ("itl", "ttft")
+    ]
+    folder = write(tmp_path / "r", blocks=[BLOCK], histograms=made, shift_seconds=-1000.0)
+    found = read_rollout(folder)
+    assert list(found.histograms) == [replace(block, start=10.0) for block in made]
+    assert len(found.blocks) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "dropped"),
+    [
+        ({"le": [1.0, 0.1, 0.5]}, {"histograms: no +Inf bucket": 3}),
+        ({"count": [1.0, 2.0, 2.0]}, {"histograms: counts fall from one bucket to the next": 3}),
+        ({"le": [math.inf, 0.5, 0.5]}, {"histograms: an edge is there twice": 3}),
+        ({"sum": [None, None, None]}, {"histograms: no sum": 3}),
+        ({"start": [NAN] * 3}, {"histograms: start or seconds not finite, or of no length": 3}),
+        ({"seconds": [0.0] * 3}, {"histograms: start or seconds not finite, or of no length": 3}),
+        (
+            {"count": [3.0, -1.0, 2.0]},
+            {"histograms: an edge, count or sum is not a number, negative, or beyond any count": 3},
+        ),
+    ],
+)
+def test_a_histogram_that_cannot_be_is_dropped_and_counted(folder, changes, dropped):
+    found = _buckets(folder, **changes)
+    assert found.histograms == ()
+    assert found.dropped == dropped
 
 
 def test_eval_items_that_are_repeated_or_not_graded_are_dropped(folder):

@@ -2,13 +2,18 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.decisions.decision import Settings
+from benchmarks.decisions.engine import judge, recorded
+from benchmarks.decisions.folder import write
 from benchmarks.decisions.histograms import Blocks, blocks
 from benchmarks.decisions.rollout import Rollout
 from benchmarks.decisions.scenario import Scenario, generate
+from guard.adapters.rollout_folder import read_rollout
 from tests.benchmarks.decisions.made import rollout
 
 
@@ -61,3 +66,20 @@ def test_blocks_miss_nothing_that_ended_in_time() -> None:
         if signal in counted:
             counted[signal] += count
     assert counted == {"requests": int(ended.sum()), "errors": int((ended & (requests.outcome != 0)).sum())}
+
+
+def test_the_engine_sees_the_blocks_that_the_written_folder_holds(tmp_path: Path) -> None:
+    simulated = generate(Scenario("1+1", "M", "ttft_x2"), 5)
+    write(simulated, tmp_path / "r", 10.0)
+    read, given = read_rollout(tmp_path / "r"), recorded(simulated, Settings(histogram_seconds=10.0))
+    assert {b.signal for b in read.histograms} == {"ttft", "itl"}
+    assert sorted(map(repr, given.histograms)) == sorted(map(repr, read.histograms))
+    assert sorted(map(repr, given.blocks)) == sorted(map(repr, read.blocks))
+    assert not given.requests
+
+
+def test_a_doubled_ttft_is_found_by_histograms_within_a_block_of_when_requests_tell() -> None:
+    simulated = generate(Scenario("1+1", "M", "ttft_x2"), 1)
+    by_requests, by_histograms = (judge(simulated, Settings(histogram_seconds=s)) for s in (None, 10.0))
+    assert (by_requests.action, by_histograms.action) == ("ROLLBACK", "ROLLBACK")
+    assert abs(by_requests.at_seconds - by_histograms.at_seconds) <= 10.0
