@@ -27,11 +27,10 @@ from guard.core.latency_filter import DifferenceFilter
 from guard.core.latency_seen import LatencySeen
 from guard.core.load_match import LoadMatch
 from guard.core.observations import Floats, Latencies
+from guard.core.pair_drift import PairDrift
 from guard.core.pair_noise import PairNoise
 from guard.core.small_fleet import HOLD_MARGIN, Signal, SmallFleet
 from guard.core.small_fleet_bins import SmallFleetBins
-
-PRIOR_SURPRISES = 10.0  # of pairs that speak alone
 
 
 class LatencyEvidence:
@@ -41,8 +40,8 @@ class LatencyEvidence:
         planned = max(1, math.ceil(planned_seconds / BIN_SECONDS))
         self._bins = SmallFleetBins(start)
         self._fleet = SmallFleet(signal)
-        self._surprises = [0.0, 0.0]  # of pairs that speak alone: sum of e^2 / F, and how many
-        self._baseline, self._pair_noise = LatencyBaseline(self._fleet.reach), PairNoise()
+        self._baseline = LatencyBaseline(self._fleet.reach)
+        self._pair_noise, self._pair_drift = PairNoise(), PairDrift()
         self._filter, self._hold = DifferenceFilter(planned), DifferenceFilter(planned)
         self._effect, self.seen, self._match = LatencyEffect(planned), LatencySeen(), LoadMatch()
         self._cached: tuple[float, float] | None = None
@@ -104,14 +103,13 @@ class LatencyEvidence:
             self._cached = None
 
     def _close_bin(self, live: bool, rows: Floats, pairs: Floats) -> None:
-        self._begin_pairs(pairs)
         if live:
             self._open_bin()
-        compared = self.seen.bins
         shift = self._take_traffic(live, rows) if rows.size else 0.0
-        if live and pairs.size:
-            self._compare_pairs(pairs, shift, alone=self.seen.bins == compared)
         self._pair_noise.add(pairs)
+        if live and pairs.size:
+            self._compare_pairs(pairs, shift)
+        self._pair_drift.end_bin()
         self._baseline.end_bin(self._fleet.wander_prior)
         wander = self._fleet.kappa * self._fleet.wander(self._baseline)
         self._filter.end_bin(wander)
@@ -121,15 +119,6 @@ class LatencyEvidence:
         self._filter.mixture.open()
         self._hold.mixture.open()
         self._effect.open_bin()
-
-    def _begin_pairs(self, pairs: Floats) -> None:
-        """Pairs bring priors of their own; a filter that has begun without them is widened to these."""
-        if self._fleet.paired or not pairs.size:
-            return
-        before, self._fleet = self._fleet, replace(self._fleet, paired=True)
-        if self._filter.begun:
-            more = self._fleet.machines(self._baseline) - before.machines(self._baseline)
-            self._filter.widen(self._fleet.kappa * max(0.0, more), 0.0)
 
     def _take_traffic(self, live: bool, rows: Floats) -> float:
         """Bets on a bin's requests and learns from the baseline's.
@@ -167,21 +156,20 @@ class LatencyEvidence:
         self._effect.add(_mean(canary) - _mean(baseline), noise)
         self.seen.bins += 1
 
-    def _compare_pairs(self, log_ratio: Floats, shift: float, alone: bool) -> None:
-        """A second observation of d, or the only one; then what it is surprised by widens V from then on."""
+    def _compare_pairs(self, log_ratio: Floats, shift: float) -> None:
+        """A second observation of d, or the only one; how it moves widens V from the next bin on."""
         self.seen.pairs += log_ratio.size
         if not self._pair_noise.known:
             return
         d = _mean(self._pair_noise.clipped(log_ratio)) - shift
-        noise = self._pair_noise.variance / log_ratio.size
-        total, bins = self._surprises
-        excess = max(1.0, (total + PRIOR_SURPRISES) / (bins + PRIOR_SURPRISES)) if alone else 1.0
+        if not self._filter.begun and not self._baseline.known:
+            self._fleet = replace(self._fleet, unknown=True)
+        noise, fleet = self._pair_noise.variance / log_ratio.size, self._fleet
+        inflation = fleet.inflation * self._pair_drift.excess
         self._begin()
-        inflation = self._fleet.inflation * excess
-        surprise = self._filter.observe(d - math.log(self._fleet.margin), noise, inflation)
-        self._hold.observe(d - math.log(HOLD_MARGIN), noise, inflation)
-        if alone and surprise is not None:
-            self._surprises = [total + surprise, bins + 1]
+        for filter_, margin in ((self._filter, fleet.margin), (self._hold, HOLD_MARGIN)):
+            filter_.observe(d - math.log(margin), noise, inflation)
+        self._pair_drift.add(d, noise, fleet.kappa * fleet.wander(self._baseline))
         self._effect.add(d, noise)
 
     def _begin(self) -> None:
@@ -199,7 +187,6 @@ class LatencyEvidence:
         """JSON values; nan never."""
         return {
             "fleet": asdict(self._fleet),
-            "surprises": self._surprises,
             "seen": self.seen.state(),
             **{name: getattr(self, f"_{name}").state() for name in _PARTS},
         }
@@ -207,7 +194,6 @@ class LatencyEvidence:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         self = cls(state["fleet"]["signal"], state["bins"]["start"])
-        self._surprises = list(state["surprises"])
         self._fleet, self.seen = SmallFleet(**state["fleet"]), LatencySeen.from_state(state["seen"])
         for name, part in _PARTS.items():
             setattr(self, f"_{name}", part.from_state(state[name]))
@@ -222,6 +208,7 @@ _PARTS: dict[str, Any] = {
     "bins": SmallFleetBins,
     "baseline": LatencyBaseline,
     "pair_noise": PairNoise,
+    "pair_drift": PairDrift,
     "match": LoadMatch,
     "filter": DifferenceFilter,
     "hold": DifferenceFilter,

@@ -1,8 +1,9 @@
 """How much one paired probe's log-ratio varies by itself.
 
 Owns the variance of pairs: learned from successive differences, which a step or a drift hardly enters, with
-a prior of .3^2 on 4 pairs. Says nothing (`known`) before 8 pairs; both numbers are arbitrary. Also owns how
-far one pair may stand out: 3 sd from its bin's median, so that one stuck request is not a slowdown.
+a prior of .3^2 on 4 pairs. Says nothing (`known`) before 8 pairs; both numbers are arbitrary. A bin's own
+pairs count in what is said of it: their differences tell nothing of their mean. Also owns how far one pair
+may stand out: 3 sd from its bin's median, so that one stuck request is not a slowdown.
 """
 
 import math
@@ -19,7 +20,7 @@ CLIP_SD = 3.0
 
 
 class PairNoise:
-    """Read it for a bin, then `add` the bin's pairs."""
+    """`add` a bin's pairs, then read it for the bin."""
 
     def __init__(self) -> None:
         self.pairs = 0

@@ -1,7 +1,11 @@
 """How much two arms of a few replicas may differ without harm: margins, and the variances of d.
 
 Owns DECISION's constants for fleets of fewer than 8 baseline replicas, and how they depend on the signal, on
-the number of replicas, and on whether paired probes are there. What the baseline has taught replaces priors.
+the number of replicas. What the baseline has taught replaces priors.
+
+DECISION's wider priors for paired probes are kept where nothing but the pairs is known of the service, and in
+the proof of no harm. Where the baseline's own requests have taught what is usual, they would hide a doubled
+TTFT for 300 to 400 s; there `pair_drift` widens V as far as the pairs themselves ask for it.
 """
 
 from dataclasses import dataclass, replace
@@ -26,13 +30,13 @@ class SmallFleet:
 
     Attributes:
         canary_replicas, baseline_replicas: At least 1; fewer count as 1.
-        paired: Whether paired probes have been seen.
+        unknown: Whether pairs of probes speak of a service of which nothing else is known.
     """
 
     signal: Signal
     canary_replicas: int = 1
     baseline_replicas: int = 1
-    paired: bool = False
+    unknown: bool = False
 
     @property
     def margin(self) -> float:
@@ -49,7 +53,7 @@ class SmallFleet:
     @property
     def inflation(self) -> float:
         """V / F."""
-        return V_INFLATION_WITH_PAIRS if self.paired else V_INFLATION
+        return V_INFLATION_WITH_PAIRS if self.unknown else V_INFLATION
 
     @property
     def kappa(self) -> float:
@@ -58,7 +62,7 @@ class SmallFleet:
 
     @property
     def wander_prior(self) -> float:
-        return WANDER_WITH_PAIRS if self.paired else WANDER
+        return WANDER_WITH_PAIRS if self.unknown else WANDER
 
     @property
     def _counts(self) -> tuple[int, int]:
@@ -77,7 +81,7 @@ class SmallFleet:
 
     def machines(self, baseline: LatencyBaseline) -> float:
         """sigma_a^2."""
-        return baseline.machines(MACHINES_WITH_PAIRS if self.paired else MACHINES)
+        return baseline.machines(MACHINES_WITH_PAIRS if self.unknown else MACHINES)
 
     def hold_machines(self, baseline: LatencyBaseline) -> float:
         """sigma_a^2 where a slower machine, too, is a reason to hold."""

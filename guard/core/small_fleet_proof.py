@@ -84,12 +84,12 @@ class SmallFleetProof:
             self._close_bin(bin_.live, bin_.rows, bin_.pairs)
 
     def _close_bin(self, live: bool, rows: Floats, pairs: Floats) -> None:
-        self._fleet = replace(self._fleet, paired=self._fleet.paired or pairs.size > 0)
+        self._fleet = replace(self._fleet, unknown=self._fleet.unknown or pairs.size > 0)
         shift = self._take_traffic(live, rows) if rows.size else 0.0
+        self._pair_noise.add(pairs)
         if live and pairs.size and self._pair_noise.known:
             d = float(self._pair_noise.clipped(pairs).mean()) - shift
             self._observe(d, self._pair_noise.variance / pairs.size)
-        self._pair_noise.add(pairs)
         self._baseline.end_bin(self._fleet.wander_prior)
         self._scale.forget(10.0)
         self._body.end_bin(self._fleet.kappa * self._fleet.wander(self._baseline))

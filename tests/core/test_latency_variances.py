@@ -34,6 +34,14 @@ def test_slow_noise_is_found_somewhat_too_small_because_far_blocks_are_clipped(w
     assert 0.6 * wander**2 < found < 1.1 * wander**2
 
 
+def test_blocks_of_mostly_the_requests_own_noise_leave_the_prior_nearly_as_it_is():
+    """A request a second, each another prompt: 20 blocks say next to nothing of a noise ten times smaller."""
+    for seed in range(20):
+        found = _blocks(wander=0.06, blocks=20, seed=seed, n=10, own=0.7).wander(PRIOR)
+        assert found == pytest.approx(PRIOR, rel=0.6)
+    assert _blocks(wander=0.2, blocks=20, n=300, own=0.7).wander(PRIOR) > 4 * PRIOR
+
+
 def test_quiet_replicas_keep_the_least_slow_noise():
     assert _blocks(blocks=600).wander(PRIOR) == 0.03**2
 

@@ -30,9 +30,9 @@ def test_replicas_that_come_or_go_are_not_yet_known():
     assert one.sized(2, 4).kappa_since(one) == one.kappa_since(one.sized(2, 4)) == 0.5 + 0.75
 
 
-def test_pairs_bring_wider_priors():
+def test_pairs_that_speak_alone_bring_wider_priors():
     baseline, live = LatencyBaseline(0.6), SmallFleet("ttft")
-    paired = SmallFleet("ttft", paired=True)
+    paired = SmallFleet("ttft", unknown=True)
     assert [f.wander(baseline) for f in (live, paired)] == pytest.approx([0.06**2, 0.09**2])
     assert [f.machines(baseline) for f in (live, paired)] == pytest.approx([0.0275**2, 0.03**2])
     assert paired.inflation == pytest.approx(1.25 * live.inflation)
