@@ -165,7 +165,7 @@ class LatencyEvidence:
         if not self._filter.begun and not self._baseline.known:
             self._fleet = replace(self._fleet, unknown=True)
         noise, fleet = self._pair_noise.variance / log_ratio.size, self._fleet
-        inflation = fleet.inflation * self._pair_drift.excess
+        inflation = fleet.inflation * self._pair_drift.excess(fleet.unknown)
         self._begin()
         for filter_, margin in ((self._filter, fleet.margin), (self._hold, HOLD_MARGIN)):
             filter_.observe(d - math.log(margin), noise, inflation)

@@ -22,28 +22,33 @@ def _noise(sd, bins=120, seed=1):
 
 
 def test_nothing_seen_widens_nothing():
-    assert PairDrift().excess == 1.0
-    assert _drift([0.5, None, None, None, 0.0]).excess == 1.0
+    assert PairDrift().excess() == 1.0
+    assert _drift([0.5, None, None, None, 0.0]).excess() == 1.0
+
+
+def test_what_is_expected_of_an_unknown_service_is_unlearned_bin_by_bin():
+    found = [_drift(_noise(NOISE**0.5, bins)).excess(unknown=True) for bins in (3, 10, 60)]
+    assert 3.0 == found[0] > found[1] > found[2] == pytest.approx(1.0, abs=0.1)
 
 
 def test_what_pairs_own_spread_explains_widens_nothing():
-    assert _drift(_noise(NOISE**0.5)).excess == 1.0
+    assert _drift(_noise(NOISE**0.5)).excess() == 1.0
 
 
 @pytest.mark.parametrize(("sd", "least"), [(0.2, 1.4), (0.4, 4.0)])
 def test_restless_bins_widen(sd, least):
-    assert least < _drift(_noise(sd)).excess <= 9.0
+    assert least < _drift(_noise(sd)).excess() <= 9.0
 
 
 def test_a_step_enters_three_differences_and_then_none():
     usual = _noise(NOISE**0.5, 40)
     harmed = [d + 0.6 * (i >= 20) for i, d in enumerate(usual)]
-    found = [_drift(harmed[:n]).excess for n in (20, 23, 40)]
+    found = [_drift(harmed[:n]).excess() for n in (20, 23, 40)]
     assert found[0] < found[2] < found[1] < 3
 
 
 def test_a_lasting_difference_widens_nothing():
-    assert _drift([d + 0.6 for d in _noise(NOISE**0.5)]).excess == 1.0
+    assert _drift([d + 0.6 for d in _noise(NOISE**0.5)]).excess() == 1.0
 
 
 def test_resumed_drift_goes_on_with_the_same_bits():
@@ -54,4 +59,4 @@ def test_resumed_drift_goes_on_with_the_same_bits():
             if d is not None:
                 resumed.add(d, NOISE, WANDER)
             resumed.end_bin()
-        assert resumed.excess == _drift(means).excess
+        assert resumed.excess() == _drift(means).excess()

@@ -46,7 +46,7 @@ FEW_OR_MANY = pytest.mark.parametrize("rollouts", [6, pytest.param(75, marks=pyt
 @pytest.mark.parametrize("queueing", [0.0, 0.3])
 def test_equal_arms_under_correlated_noise_do_not_reach_the_threshold(queueing, rollouts):
     reached = [_run(_ratios(seed, queueing=queueing))[1] for seed in range(rollouts)]
-    assert sum(at is not None for at in reached) <= rollouts // 50  # 1 of 75, where queueing is 30 %
+    assert not any(reached)
 
 
 @FEW_OR_MANY
@@ -59,7 +59,7 @@ def test_a_canary_within_the_margin_is_no_evidence(rollouts):
 def test_three_times_the_ttft_is_found(rollouts):
     reached = [_run(_ratios(seed, slower=3.0))[1] for seed in range(rollouts)]
     assert all(reached)
-    assert np.median(reached) <= 90
+    assert np.median(reached) <= 150
 
 
 def test_effect_stands_with_an_interval_that_holds_it():
