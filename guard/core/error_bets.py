@@ -39,6 +39,11 @@ class BaselineErrors:
         return 1.1 + 0.4 * self.episodes / (self.episodes + 100)
 
     @property
+    def requests(self) -> int:
+        """Armed arrivals as a whole number, no fewer than the episodes among them."""
+        return max(self.episodes, round(self.arrivals))
+
+    @property
     def rate(self) -> float:
         """Episodes per armed arrival, as the prior and all that was seen say."""
         return (self.episodes + PRIOR_EPISODES) / (self.arrivals + PRIOR_ARRIVALS)
@@ -80,8 +85,8 @@ class BaselineErrors:
         """
         if episodes <= 0:
             return math.inf
-        arrivals, known = max(episodes, round(exposure)), max(self.episodes, round(self.arrivals))
-        p_value = fisher_p(episodes, arrivals, self.episodes, known, self.allowed_ratio)
+        arrivals = max(episodes, round(exposure))
+        p_value = fisher_p(episodes, arrivals, self.episodes, self.requests, self.allowed_ratio)
         return 0.5 / max(p_value, 1e-300)
 
     def episodes_for(self, log_bet: float, exposure: float) -> int:

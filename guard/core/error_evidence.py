@@ -2,7 +2,7 @@
 
 Owns when DECISION's "Errors (every fleet)" counts what: bins of 10 s, the baseline's history of 600 s, the
 canary's bin that is judged one bin later (a shared incident may reach the baseline a moment after it), bins
-that are left out. One instance is one source; no comparison mixes sources. Refuses to decide.
+that are left out. Which sources' requests it is given is its caller's affair. Refuses to decide.
 
 What an error is comes from `episodes` and `counter_episodes`; trouble that the arms share from `surge`; how
 far requests are from independent from `dispersion`; what counts say from `error_bets`. Keeps sums, and the
@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from guard.core.binomial import fisher_p
 from guard.core.counter_episodes import CounterEpisodes, Observed
 from guard.core.dispersion import BLOCK_BINS, Dispersion
 from guard.core.episodes import ArmBin, Episodes
@@ -33,6 +34,7 @@ BIN_SECONDS = 10.0
 HISTORY_BINS = 60
 FIRST_ONSET = 0.6  # pi_0
 SILENT_BINS = 6
+UNLIKE_P = 0.05
 _MOST_IDLE_BINS = 1000  # a clock that leaps costs no more empty bins than these
 
 
@@ -139,6 +141,13 @@ class ErrorEvidence:
 
     def _log_bets(self) -> Floats:
         return self._baseline.log_bets(*self._since())
+
+    def is_like(self, other: "ErrorEvidence") -> bool:
+        """The baseline fails alike in both sources, as far as their counts tell (exact test, 5 %)."""
+        ours, theirs = self._baseline, other._baseline
+        pairs = ((ours, theirs), (theirs, ours))
+        p_values = [fisher_p(a.episodes, a.requests, b.episodes, b.requests, 1.0) for a, b in pairs]
+        return min(p_values) > UNLIKE_P / 2
 
     @property
     def allowed_ratio(self) -> float:

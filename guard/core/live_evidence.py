@@ -1,9 +1,9 @@
 """All evidence of one rollout on live traffic: what sources delivered in, an e-value a signal out.
 
-Owns which source speaks for which signal, and that none is mixed with another: errors are judged per source,
-and their e-values averaged; so are those of TTFT and ITL, which come from one source that sees users'
-requests one by one, from replicas' histograms, and TTFT from pairs of probes. Owns what is left out:
-latencies of cold replicas (DESIGN 5.8). Refuses to decide.
+Owns which source speaks for which signal: TTFT and ITL come from one source that sees users' requests one by
+one, from replicas' histograms, and TTFT from pairs of probes, in evidence of their own whose e-values are
+averaged; which errors are judged together, `error_sources` knows. Owns what is left out: latencies of cold
+replicas (DESIGN 5.8). Refuses to decide.
 
 Before the first step nothing is compared: what comes earlier is the baseline's history, held back until the
 step's start and fleet are known. Times are seconds on one clock.
@@ -18,6 +18,7 @@ import numpy as np
 from guard.core.blocks import CounterBlock, PodEvent
 from guard.core.comparison import PairedItem
 from guard.core.error_evidence import ErrorEvidence, Observed
+from guard.core.error_sources import ErrorSources
 from guard.core.histogram_blocks import HistogramBlock
 from guard.core.latency_voices import LatencyVoices
 from guard.core.live_proofs import LiveProofs
@@ -58,12 +59,17 @@ class LiveEvidence:
         self.sample_ratio = SampleRatio()
         self.replicas = Replicas()
         self.large_fleet = False
-        self.errors: dict[Source, ErrorEvidence] = {}
+        self._errors = ErrorSources(planned_seconds)
         self.latency = LatencyVoices(planned_seconds)
         self.pairs = ProbePairs(warm_up_seconds)
         self.quality = QualityEvidence()
         self.quality_pairs = 0
         self.cold = 0
+
+    @property
+    def errors(self) -> Mapping[Source, ErrorEvidence]:
+        """Each source's own."""
+        return self._errors.apart
 
     @property
     def start(self) -> float | None:
@@ -87,8 +93,7 @@ class LiveEvidence:
             found = self._begin(now)
         self.pairs.start_step(weight_percent)
         self.sample_ratio.start_step(now, weight_percent)
-        for evidence in self.errors.values():
-            evidence.start_step()
+        self._errors.start_step()
         self.latency.start_step(now, canary, baseline)
         if self.proofs is not None:
             self.proofs.start_step(now, canary, baseline)
@@ -143,7 +148,7 @@ class LiveEvidence:
             return
         for block in blocks:
             seen = Observed(block.end, block.arm, block.replica, block.requests, block.bad)
-            self._errors_of(block.source).add(seen)
+            self._errors.observe(block.source, self._start, seen)
         counted = [block for block in blocks if self._is_traffic(block.source)]
         if counted:
             requests = np.array([block.requests for block in counted], np.int64)
@@ -207,10 +212,9 @@ class LiveEvidence:
         return {reason: n for reason, n in found.items() if n}
 
     def _take(self, source: Source, new: Facts) -> None:
-        errors = self._errors_of(source)
-        errors.add_arrivals(new.arrivals)
-        errors.add_failures(new.failures)
-        if self._is_traffic(source):
+        traffic = self._is_traffic(source)
+        self._errors.add(source, self._start or 0.0, new.arrivals, new.failures, self.traffic_source)
+        if traffic:
             self.sample_ratio.add(new.arrivals)
             if self.proofs is not None:
                 for marks, bad in ((new.good, 0.0), (new.failures, 1.0)):
@@ -245,11 +249,6 @@ class LiveEvidence:
         self.cold += int(cold.sum())
         return seen.rows(~cold)
 
-    def _errors_of(self, source: Source) -> ErrorEvidence:
-        if source not in self.errors:
-            self.errors[source] = ErrorEvidence(self._start or 0.0, self._planned_seconds)
-        return self.errors[source]
-
     def _is_traffic(self, source: Source) -> bool:
         """Users' requests follow the weights, probes and loads do not; one source of them is enough."""
         if source in _ONE_BY_ONE:
@@ -258,16 +257,15 @@ class LiveEvidence:
 
     def e_values(self, now: float) -> dict[str, float]:
         """An e-value a signal; 1 where nothing could be said."""
-        sources = [evidence.evidence(now) for evidence in self.errors.values()]
         return {
             **{signal: self.latency.evidence(signal, now) for signal in _LATENCIES},
-            "errors": sum(sources) / len(sources) if sources else 1.0,
+            "errors": self._errors.e_value(now),
             "quality": self.quality.evidence(),
         }
 
     def errors_ahead(self, now: float) -> float:
         """The loudest source's evidence with its last seconds, which are not judged yet."""
-        return max((evidence.evidence_ahead(now) for evidence in self.errors.values()), default=1.0)
+        return self._errors.ahead(now)
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
@@ -281,7 +279,7 @@ class LiveEvidence:
             "traffic_source": self.traffic_source,
             "sample_ratio": self.sample_ratio.state(),
             "replicas": self.replicas.names,
-            "errors": {str(source): evidence.state() for source, evidence in self.errors.items()},
+            "errors": self._errors.state(),
             "latency": self.latency.state(),
             "pairs": self.pairs.state(),
             "quality": {"wealth": self.quality.wealth, "pairs": self.quality_pairs},
@@ -303,7 +301,7 @@ class LiveEvidence:
         self.traffic_source = Source(state["traffic_source"]) if state["traffic_source"] else None
         self.sample_ratio = SampleRatio.from_state(state["sample_ratio"])
         self.replicas = Replicas(state["replicas"])
-        self.errors = {Source(s): ErrorEvidence.from_state(e) for s, e in state["errors"].items()}
+        self._errors = ErrorSources.from_state(planned_seconds, state["errors"])
         self.latency = LatencyVoices.from_state(planned_seconds, self.large_fleet, state["latency"])
         self.pairs = ProbePairs.from_state(warm_up_seconds, state["pairs"])
         self.quality = QualityEvidence(state["quality"]["wealth"])

@@ -41,7 +41,7 @@ ALPHA = 1 / 111  # DESIGN 5.6
 # inequality; 3 or 4 of 100 in simulations), and comes below it as more requests are seen.
 DOUBT = 5.0
 MOST_COUNTED = 10**9  # of one block; arbitrary: sums stay far below what 64 bits hold
-STATE_VERSION = 4
+STATE_VERSION = 5
 
 
 @dataclass(frozen=True)

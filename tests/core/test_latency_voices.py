@@ -114,5 +114,5 @@ def test_resumed_rule_goes_on_with_the_same_numbers():
 
 
 def test_state_before_histograms_is_refused_by_its_version():
-    with pytest.raises(ValueError, match="version 3, expected 4"):
+    with pytest.raises(ValueError, match="version 3, expected 5"):
         Rule.from_state(RuleSettings(), {**_rule().state(), "version": 3})
