@@ -27,12 +27,14 @@ from tests.demo.stand import (
 pytestmark = pytest.mark.real
 
 CUT = with_argument("--ctx-size=256")  # users' long prompts are refused, everything else is answered
+# Its end comes soon: most of eight requests that are bad breach the objective there.
+SHORT_STEP = {"hold": "30s", "minRequests": 8}
 HARMLESS = with_argument("--batch-size=256")
 PAUSE_SECONDS = 5.0
 
 
 def test_a_guard_killed_in_a_rollback_is_restarted_and_ends_it_once(stand: Stand) -> None:
-    stand.policy()
+    stand.policy(steps=[{"weight": 60, **SHORT_STEP}])
     killed = stand.guard_process()
     (pod,) = guard_pods(stand)
     name = stand.open("ops-killed", CUT)
@@ -65,7 +67,7 @@ def test_another_guard_waits_for_the_lease_and_then_ends_the_rollback(stand: Sta
 
 
 def test_advise_says_what_it_would_have_done_and_patches_nothing(stand: Stand) -> None:
-    stand.policy(enforcement="Advise", steps=[{"weight": 50, "hold": "5m", "minRequests": 1}])
+    stand.policy(enforcement="Advise", steps=[{"weight": 50, **SHORT_STEP}])
     name = stand.open("ops-advised", CUT)
     stand.change(name, lambda change: status_of(change).get("phase") == Phase.TESTING, "a ready canary")
     stand.weigh(50)
